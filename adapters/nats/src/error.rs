@@ -35,6 +35,9 @@ pub enum NatsError {
     /// executed.
     #[error("the connection to NATS was lost")]
     Lost,
+    /// Other nodes have written the session at the same time, again and again.
+    #[error("the session changes all the time")]
+    Changed,
     /// The message is larger than NATS accepts (`max_payload`), or larger than `max_message_bytes`,
     /// which the other nodes enforce.
     #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes")]

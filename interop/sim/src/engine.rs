@@ -9,7 +9,7 @@ use std::{
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, MemoryAdapter, MemoryCluster,
     MemoryLog, Message, NodeId, Offset, Parcel, Room, RoomInterest, Seat,
-    recovery::{Page, PageSize, SavedSession, SessionStore},
+    recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -254,17 +254,10 @@ impl SessionStore for GatedStore {
         })
     }
 
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.store.forget(pid).await
-        })
-    }
-
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
-        Box::pin(async move {
-            self.gate.pass().await?;
-            self.store.owner(pid).await
+            self.store.forget(pid, epoch).await
         })
     }
 
@@ -272,10 +265,11 @@ impl SessionStore for GatedStore {
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.store.take(pid, offset).await
+            self.store.take(pid, offset, gone).await
         })
     }
 

@@ -63,6 +63,7 @@ pub struct Recovery {
     pub(crate) max_sessions: usize,
     pub(crate) max_reliable: (usize, usize),
     pub(crate) crash_safe: bool,
+    pub(crate) max_failed_claims: u32,
 }
 
 impl Default for Recovery {
@@ -76,6 +77,7 @@ impl Default for Recovery {
             max_sessions: 10_000,
             max_reliable: (256, 1 << 20),
             crash_safe: false,
+            max_failed_claims: 256,
         }
     }
 }
@@ -166,8 +168,8 @@ impl Recovery {
 
     /// Sets whether the sessions of connected clients are stored too (default no), so that they
     /// survive a killed node. Without it, a session is stored when its connection is lost, which a
-    /// killed node cannot do. Takes effect only if the adapter's engine keeps sessions, and should
-    /// be the same on all nodes.
+    /// killed node cannot do. Takes effect only if the adapter's engine keeps sessions. Nodes with
+    /// and without it recover each other's sessions.
     ///
     /// A session is written when its client connects, when its rooms or its
     /// [shared](crate::Socket::set_shared) value change, and again each half of
@@ -185,6 +187,24 @@ impl Recovery {
     /// ```
     pub fn crash_safe(mut self, crash_safe: bool) -> Self {
         self.crash_safe = crash_safe;
+        self
+    }
+
+    /// Sets how many sessions a client address may claim in vain within 10 s and namespace before
+    /// this node stops to ask the other nodes for sessions that are not stored (default 256). An
+    /// IPv6 network of 64 bits counts as one address, as do all clients whose address is unknown.
+    ///
+    /// Each such claim costs every other node one message. Beyond the limit, clients of that address
+    /// still recover sessions that are stored. Only a client whose previous connection another node
+    /// still believes in gets a new session.
+    ///
+    /// ```
+    /// use socketio_server::Recovery;
+    ///
+    /// let recovery = Recovery::default().max_failed_claims(32);
+    /// ```
+    pub fn max_failed_claims(mut self, claims: u32) -> Self {
+        self.max_failed_claims = claims;
         self
     }
 

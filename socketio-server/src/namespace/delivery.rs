@@ -137,7 +137,9 @@ impl Namespace {
             Delivery::Direct => None,
             Delivery::LocalLog(log) => {
                 if let Some(handed_over) = log.take_over(&claim.pid, claim.began) {
-                    let _ = handed_over.await;
+                    // The previous connection may be stuck in a handler.
+                    let timeout = self.0.config.cluster.request_timeout;
+                    let _ = tokio::time::timeout(timeout, handed_over).await.ok()?;
                 }
                 Some(ReturningSocket::new(log.claim(&self, claim)?, membership))
             }
@@ -150,6 +152,13 @@ impl Namespace {
         match &self.0.delivery {
             Delivery::Direct | Delivery::LocalLog(_) => Handover::Unknown,
             Delivery::EngineLog(engine) => engine.release(request).await,
+        }
+    }
+
+    /// Stores the sessions of all connected clients, because the node is about to stop.
+    pub(crate) async fn store_sessions(&self) {
+        if let Some(engine) = self.0.delivery.engine_log() {
+            engine.store_sessions().await;
         }
     }
 

@@ -655,6 +655,10 @@ impl Server {
     /// describes the order and the time it takes. Then the server is [closed](Self::close), so that
     /// [`listen`](Self::listen) returns.
     ///
+    /// If the adapter's engine keeps sessions, those of all connected clients are stored before the
+    /// first connection is closed, as with [`crash_safe`](crate::Recovery::crash_safe). Clients
+    /// therefore recover them on other nodes even if this node is killed during the drain.
+    ///
     /// A node that is being replaced drains when it is told to stop:
     ///
     /// ```no_run
@@ -671,6 +675,9 @@ impl Server {
     /// ```
     pub async fn drain(&self, duration: Duration) -> Drained {
         self.registry.drain();
+        for namespace in self.registry.namespaces() {
+            namespace.store_sessions().await;
+        }
         let drained = self.engine.drain(duration).await;
         self.close();
         drained

@@ -71,6 +71,7 @@ mod servers_in_memory_pass_the_adapter_conformance_suite;
 mod sessions_are_restored_by_any_node;
 mod sessions_are_taken_over;
 mod sessions_survive_a_killed_node;
+mod sessions_survive_failures_of_a_handover;
 mod sessions_that_change_nodes_match_a_model;
 mod sockets_are_managed_in_groups;
 mod sockets_that_send_too_fast_lose_events;

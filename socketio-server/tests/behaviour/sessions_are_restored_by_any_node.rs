@@ -307,6 +307,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares() {
         rooms: vec!["sid".into(), "in".into()],
         data: socketio_server::Value::Null,
         owner: None,
+        epoch: 0,
     };
     let minute = Duration::from_secs(60);
     store.persist(of_node("first"), minute).await.unwrap();
@@ -339,6 +340,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares_after_each_loss() 
         rooms: vec!["sid".into()],
         data: socketio_server::Value::Null,
         owner: None,
+        epoch: 0,
     };
     store.persist(session, Duration::from_secs(60)).await.unwrap();
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));

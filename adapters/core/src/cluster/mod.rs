@@ -88,7 +88,7 @@ pub enum Ask {
     FetchSockets(Selection),
     /// An event for the servers that requests replies.
     ServerSideEmit(Args),
-    /// A request for a session. It ends with the first reply that has one.
+    /// A request for a session. It ends with the first reply that is not empty.
     Handover {
         /// The private id of the session.
         pid: ByteString,

@@ -23,7 +23,7 @@ use crate::{
     error::{AdapterError, MessageError},
     message::{Body, Message, NodeId},
     payload::event_args,
-    recovery::{Missed, Offset, PageSize, SavedSession, SessionStore},
+    recovery::{Missed, Offset, PageSize, SavedSession, SessionStore, TakeOutcome},
     selection::{Room, Selection},
     sync::lock,
 };
@@ -194,22 +194,25 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
         rooms: vec!["sid".into(), "é".into()],
         data: value!({ "n": n, "binary": [Bytes::from_static(b"\0\xff")], "null": null }),
         owner: (n % 2 == 1).then(|| "one".into()),
+        epoch: 0,
     }
 }
 
-/// A session can be taken once, by any node, with an offset that the log still contains.
+/// A session can be taken once, by any node, with an offset that the log still contains. While a
+/// node owns it, it stays stored, and the store refuses what earlier owners write.
 pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
     let nsp = "/conformance/sessions";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let offset = one.publish(&event(1), Selection::default()).await;
     let pid = format!("conformance-{offset}");
     let taken = async |node: &Node, offset: &str| {
-        succeed(node.store.take(&pid, &Offset::from(offset.to_owned()))).await
+        let (offset, gone) = (Offset::from(offset.to_owned()), NodeId::from("one"));
+        succeed(node.store.take(&pid, &offset, Some(&gone))).await.session()
     };
     assert_eq!(taken(&one, &offset).await, None, "nothing was stored");
     succeed(one.store.persist(session(&pid, nsp, 1), MINUTE)).await;
     succeed(one.store.persist(session(&pid, nsp, 2), MINUTE)).await;
-    assert_eq!(succeed(two.store.take("another", &offset)).await, None);
+    assert_eq!(succeed(two.store.take("another", &offset, None)).await, TakeOutcome::Missing);
     let long = "9".repeat(1000);
     for wrong in ["", "x", "-", "+", "$", "*", "0", "0-0", "1-1-1", "99999999999999-0", &long] {
         assert_eq!(taken(&two, wrong).await, None, "{wrong}");
@@ -221,13 +224,28 @@ pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
     );
     assert_eq!(taken(&one, &offset).await, None, "once only");
     succeed(one.store.persist_all(vec![session(&pid, nsp, 1), session("b", nsp, 2)], MINUTE)).await;
-    assert_eq!(succeed(two.store.owner(&pid)).await, Some("one".into()));
-    assert_eq!(succeed(two.store.owner("b")).await, None);
-    succeed(two.store.forget(&pid)).await;
-    assert_eq!(succeed(two.store.owner(&pid)).await, None);
-    succeed(two.store.forget(&pid)).await;
+    for gone in [None, Some(NodeId::from("another"))] {
+        let outcome = succeed(two.store.take(&pid, &offset, gone.as_ref())).await;
+        assert_eq!(outcome, TakeOutcome::Owned("one".into()));
+    }
+    succeed(two.store.forget(&pid, 0)).await;
+    succeed(two.store.forget(&pid, 0)).await;
     assert_eq!(taken(&one, &offset).await, None, "forgotten");
-    assert_eq!(succeed(one.store.take("b", &offset)).await, Some(session("b", nsp, 2)));
+    let outcome = succeed(one.store.take("b", &offset, None)).await;
+    assert_eq!(outcome, TakeOutcome::Session(session("b", nsp, 2)));
+    let at = |n, epoch| SavedSession { epoch, ..session(&pid, nsp, n) };
+    for n in [5, 6] {
+        succeed(two.store.persist(at(n, 2), MINUTE)).await;
+        succeed(one.store.persist(at(7, 1), MINUTE)).await;
+        succeed(one.store.persist_all(vec![at(8, 0), session("b", nsp, 2)], MINUTE)).await;
+        succeed(one.store.forget(&pid, 1)).await;
+        assert_eq!(taken(&one, &offset).await, Some(at(n, 2)), "an earlier owner");
+    }
+    for epoch in [3, 4, 4] {
+        succeed(two.store.persist(at(1, epoch), MINUTE)).await;
+    }
+    assert_eq!(taken(&one, &offset).await, Some(at(1, 4)), "a later owner");
+    succeed(one.store.forget("b", 0)).await;
     for n in 0..10 {
         succeed(one.store.persist(session(&pid, nsp, n), MINUTE)).await;
         let (first, second) = both(taken(&one, &offset), taken(&two, &offset)).await;

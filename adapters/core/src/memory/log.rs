@@ -15,7 +15,7 @@ use crate::{
     error::AdapterError,
     limits::ClusterLimits,
     message::{Body, Message, NodeId},
-    recovery::{Missed, Offset, Page, PageSize, SavedSession},
+    recovery::{Missed, Offset, Page, PageSize, SavedSession, TakeOutcome},
 };
 
 /// Limits of the log of a [`MemoryCluster`](super::MemoryCluster).
@@ -83,6 +83,9 @@ impl Log {
 
     pub(super) fn persist(&mut self, now: Instant, session: &SavedSession, ttl: Duration) {
         self.sessions.retain(|_, stored| now < stored.until);
+        if self.epoch(&session.pid).is_some_and(|stored| stored > session.epoch) {
+            return;
+        }
         let stored = StoredSession { wire: session.to_msgpack(), until: deadline(now, ttl) };
         self.sessions.insert(session.pid.clone(), stored);
         if self.sessions.len() > self.limits.max_sessions {
@@ -93,26 +96,35 @@ impl Log {
         }
     }
 
-    pub(super) fn owner(&self, now: Instant, pid: &str) -> Result<Option<NodeId>, AdapterError> {
-        let stored = self.sessions.get(pid).filter(|stored| now < stored.until);
-        let Some(stored) = stored else { return Ok(None) };
-        Ok(SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default())?.owner)
+    /// Returns the epoch of a stored session.
+    fn epoch(&self, pid: &str) -> Option<u64> {
+        let stored = self.sessions.get(pid)?;
+        let session = SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default());
+        Some(session.map_or(0, |session| session.epoch))
     }
 
-    pub(super) fn forget(&mut self, pid: &str) {
-        self.sessions.remove(pid);
+    pub(super) fn forget(&mut self, pid: &str, epoch: u64) {
+        if self.epoch(pid).is_some_and(|stored| stored <= epoch) {
+            self.sessions.remove(pid);
+        }
     }
 
     pub(super) fn take(
         &mut self,
         now: Instant,
-        pid: &str,
-        offset: &str,
-    ) -> Result<Option<SavedSession>, AdapterError> {
+        nsp: &Nsp,
+        (pid, offset): (&str, &str),
+        gone: Option<&NodeId>,
+    ) -> Result<TakeOutcome, AdapterError> {
         let known = number(offset).is_some_and(|at| at >= self.first && at <= self.end());
-        let stored = if known { self.sessions.remove(pid) } else { None };
-        let Some(stored) = stored.filter(|stored| now < stored.until) else { return Ok(None) };
-        Ok(Some(SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default())?))
+        let stored = self.sessions.get(pid).filter(|stored| known && now < stored.until);
+        let Some(stored) = stored else { return Ok(TakeOutcome::Missing) };
+        let session = SavedSession::from_msgpack(&stored.wire, &ClusterLimits::default())?;
+        let outcome = session.claimed(nsp, gone);
+        if let TakeOutcome::Session(_) = outcome {
+            self.sessions.remove(pid);
+        }
+        Ok(outcome)
     }
 
     pub(super) fn missed(

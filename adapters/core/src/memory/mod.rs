@@ -17,7 +17,7 @@ use crate::{
     error::AdapterError,
     limits::ClusterLimits,
     message::{Message, NodeId},
-    recovery::{Offset, Page, PageSize, SavedSession, SessionStore},
+    recovery::{Offset, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
     selection::Room,
     sync::lock,
 };
@@ -425,14 +425,10 @@ impl SessionStore for Store {
         })
     }
 
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
-        Box::pin(async move { self.with(|log, now| log.owner(now, pid)) })
-    }
-
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.with(|log, _| {
-                log.forget(pid);
+                log.forget(pid, epoch);
                 Ok(())
             })
         })
@@ -442,8 +438,11 @@ impl SessionStore for Store {
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
-        Box::pin(async move { self.with(|log, now| log.take(now, pid, offset)) })
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
+        Box::pin(
+            async move { self.with(|log, now| log.take(now, &self.seat.nsp, (pid, offset), gone)) },
+        )
     }
 
     fn missed<'a>(

@@ -12,7 +12,7 @@ mod store;
 mod trail;
 
 pub use self::handover::{Handover, HandoverRequest};
-pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore};
+pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore, TakeOutcome};
 // The server's own log, which no back-end needs.
 #[doc(hidden)]
 pub use self::{

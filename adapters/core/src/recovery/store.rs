@@ -27,7 +27,9 @@ pub type Offset = ByteString;
 /// call to the cluster's `request_timeout`, and [`take`](Self::take) to twice as long, and then
 /// drops the future. If `take` returns a session too late, the server puts it back.
 pub trait SessionStore: Send + Sync {
-    /// Stores a session for `ttl`. Replaces a session with the same private id.
+    /// Stores a session for `ttl`. Replaces a session with the same private id, unless the stored
+    /// one has a later [`epoch`](SavedSession::epoch). In that case it does nothing, because the
+    /// session belongs to another node by now.
     ///
     /// # Errors
     ///
@@ -58,24 +60,16 @@ pub trait SessionStore: Send + Sync {
     }
 
     /// Removes a session that ended while it was [owned](SavedSession::owner). Does nothing if
-    /// there is none.
+    /// there is none, or if the stored one has a later [`epoch`](SavedSession::epoch).
     ///
     /// # Errors
     ///
     /// Returns an error if the engine failed. The session then stays stored until it expires.
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>>;
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>>;
 
-    /// Returns the [owner](SavedSession::owner) of a stored session. `None` if the session is unknown
-    /// or has no owner.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the engine failed.
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>>;
-
-    /// Takes a session out. If two clients claim the same private id, only one gets it. Returns
-    /// `None` if the session is unknown or expired, or if the log no longer contains the event at
-    /// `offset`. The offset is checked first, and in that case the session stays stored.
+    /// Takes a session out, unless it has an [owner](SavedSession::owner) other than `gone`. If two
+    /// clients claim the same private id, only one gets it. The session also stays stored if it is
+    /// known to be of another namespace, or if the log no longer contains the event at `offset`.
     ///
     /// # Errors
     ///
@@ -84,7 +78,8 @@ pub trait SessionStore: Send + Sync {
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>>;
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>>;
 
     /// Returns the broadcasts of the namespace after `offset`, of all nodes, in order, without
     /// those that request acks. Volatile broadcasts may be omitted. A page ends when either limit
@@ -105,6 +100,29 @@ pub trait SessionStore: Send + Sync {
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool;
 }
 
+/// The result of [`SessionStore::take`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum TakeOutcome {
+    /// The session is unknown or expired, is of another namespace, or cannot be restored with this
+    /// offset.
+    Missing,
+    /// The session stays stored, because this node owns it.
+    Owned(NodeId),
+    /// The session, which is no longer stored.
+    Session(SavedSession),
+}
+
+impl TakeOutcome {
+    /// Returns the session that was taken out.
+    #[must_use]
+    pub fn session(self) -> Option<SavedSession> {
+        match self {
+            Self::Session(session) => Some(session),
+            Self::Missing | Self::Owned(_) => None,
+        }
+    }
+}
+
 /// A session as all nodes see it. `data` is the shared part of the socket's data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedSession {
@@ -122,6 +140,10 @@ pub struct SavedSession {
     /// The node to which the client of the session is connected. `None` if the client has lost its
     /// connection.
     pub owner: Option<NodeId>,
+    /// How often the session was restored. A node that was taken for dead may still write the
+    /// session that another node has restored in the meantime; the store refuses its earlier epoch.
+    /// Node's servers do not store it and start again with 0.
+    pub epoch: u64,
 }
 
 /// The maximum size of a page.
@@ -157,8 +179,21 @@ pub struct Missed {
 }
 
 impl SavedSession {
+    /// Decides about a stored session: returns it for [`TakeOutcome::Session`] if a claim in the
+    /// namespace `nsp` may take it while `gone` is known to be dead.
+    #[must_use]
+    pub fn claimed(self, nsp: &Nsp, gone: Option<&NodeId>) -> TakeOutcome {
+        if self.nsp.as_ref().is_some_and(|of| of != nsp) {
+            return TakeOutcome::Missing;
+        }
+        match &self.owner {
+            Some(owner) if Some(owner) != gone => TakeOutcome::Owned(owner.clone()),
+            _ => TakeOutcome::Session(self),
+        }
+    }
+
     /// Encodes the session as a msgpack map of `sid`, `pid`, `rooms` and `data`, as Node's adapters
-    /// do. Adds `nsp` and `owner`, which they ignore.
+    /// do. Adds `nsp`, `owner` and `epoch`, which they ignore.
     pub fn to_msgpack(&self) -> bytes::Bytes {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
@@ -168,6 +203,8 @@ impl SavedSession {
             let (nsp, owner) = (self.nsp.as_ref(), self.owner.as_ref());
             session.extend(nsp.map(|nsp| ("nsp".into(), nsp.as_str().into())));
             session.extend(owner.map(|owner| ("owner".into(), owner.as_str().into())));
+            let epoch = i64::try_from(self.epoch).ok().filter(|epoch| *epoch > 0);
+            session.extend(epoch.map(|epoch| ("epoch".into(), epoch.into())));
         }
         msgpack::to_bytes(&session)
     }
@@ -196,6 +233,7 @@ impl SavedSession {
             sid: text(&session, "sid")?,
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
             owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
+            epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
             data: session.shift_remove("data").unwrap_or_default(),
         })
     }
@@ -218,14 +256,15 @@ mod tests {
             rooms: vec!["s".into(), "r".into()],
             data: value!({ "n": 1 }),
             owner: None,
+            epoch: 0,
         };
         let bytes = session.to_msgpack();
         let node = b"\x84\xa3sid\xa1s\xa3pid\xa1p\xa5rooms\x92\xa1s\xa1r\xa4data\x81\xa1n\x01";
         assert_eq!(&bytes[..], node);
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
-        let of =
-            SavedSession { nsp: Some(Nsp::unchecked("/n")), owner: Some("node".into()), ..session };
+        let (nsp, owner) = (Some(Nsp::unchecked("/n")), Some("node".into()));
+        let of = SavedSession { nsp, owner, epoch: 7, ..session };
         assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();

@@ -13,7 +13,7 @@ use std::{
 use async_nats::{
     Client, HeaderMap,
     connection::State,
-    header::NATS_EXPECTED_STREAM,
+    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM},
     jetstream::{
         Context, ErrorCode,
         context::{CreateStreamError, CreateStreamErrorKind, PublishErrorKind},
@@ -120,15 +120,27 @@ impl Log {
     /// Appends a message to the stream of its subject. Returns its sequence number once it is
     /// stored.
     pub(crate) async fn append(&self, subject: &str, payload: Bytes) -> Result<u64, NatsError> {
+        self.append_after(subject, payload, None).await
+    }
+
+    /// Appends a message like [`append`](Self::append). If `last` is set, the last message of the
+    /// subject must have that sequence number, or 0 if there must be none;
+    /// [`NatsError::Changed`] is returned otherwise.
+    pub(super) async fn append_after(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        last: Option<u64>,
+    ) -> Result<u64, NatsError> {
         let paused_until = *self.paused_until();
         if paused_until.is_some_and(|until| Instant::now() < until) {
             return Err(NatsError::Silent);
         }
-        let result = match self.try_append(subject, payload.clone()).await {
+        let result = match self.try_append(subject, payload.clone(), last).await {
             Err(NatsError::NoStream) => {
                 self.prepare().await?;
                 self.stream_created.notify_waiters();
-                self.try_append(subject, payload).await
+                self.try_append(subject, payload, last).await
             }
             result => result,
         };
@@ -162,13 +174,24 @@ impl Log {
         *self.paused_until() = None;
     }
 
-    async fn try_append(&self, subject: &str, payload: Bytes) -> Result<u64, NatsError> {
-        let context = self.context();
-        let appended = async { context.publish(subject.to_owned(), payload).await?.await };
+    async fn try_append(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        last: Option<u64>,
+    ) -> Result<u64, NatsError> {
+        let (context, subject) = (self.context(), subject.to_owned());
+        let appended = async {
+            let Some(last) = last else { return context.publish(subject, payload).await?.await };
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
+            context.publish_with_headers(subject, headers, payload).await?.await
+        };
         self.await_response(appended).await?.map(|stored| stored.sequence).map_err(|error| {
             match error.kind() {
                 PublishErrorKind::StreamNotFound => NatsError::NoStream,
                 PublishErrorKind::TimedOut => NatsError::Timeout(self.timeout),
+                PublishErrorKind::WrongLastSequence => NatsError::Changed,
                 _ => NatsError::JetStream(error.into()),
             }
         })

@@ -6,47 +6,96 @@ use async_nats::jetstream::{self, ErrorCode, response::Response, stream::DeleteS
 use bytes::{BufMut, Bytes, BytesMut};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, NodeId, Offset,
-    recovery::{Page, PageSize, SavedSession, SessionStore},
+    recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_parser::{Nsp, value};
 
 use super::{events::Events, offset::EntryOffset};
 use crate::error::NatsError;
 
+/// How often a session is replaced that other nodes replace at the same time.
+const ATTEMPTS: usize = 8;
+
 pub(crate) struct Sessions {
     pub(crate) nsp: Nsp,
     pub(crate) events: Events,
 }
 
+/// The last entry of a session.
+struct StoredSession {
+    sequence: u64,
+    /// `None` if the session has expired.
+    session: Result<Option<SavedSession>, NatsError>,
+}
+
 impl Sessions {
-    /// Returns the sequence number of a session, and the session unless it has expired or belongs
-    /// to another namespace.
-    async fn find(&self, pid: &str) -> Result<Option<(u64, Option<SavedSession>)>, NatsError> {
+    /// Returns the entry of a session.
+    async fn find(&self, pid: &str) -> Result<Option<StoredSession>, NatsError> {
         let Events { log, limits, .. } = &self.events;
         let Some(subject) = log.prefix.session(pid) else { return Ok(None) };
         let sessions = log.stream_handle(log.prefix.sessions()).await?;
         let found = log.entry(sessions.get_last_raw_message_by_subject(&subject)).await?;
         let Some(found) = found else { return Ok(None) };
-        let session = unpack(&found.payload, limits)?;
-        let is_here = |nsp: &Nsp| *nsp == self.nsp;
-        let session = match session {
-            Some(session) if !session.nsp.as_ref().is_none_or(is_here) => return Ok(None),
-            session => session,
-        };
-        Ok(Some((found.sequence, session)))
+        let session = unpack(&found.payload, limits);
+        Ok(Some(StoredSession { sequence: found.sequence, session }))
     }
 
-    async fn claim(&self, pid: &str) -> Result<Option<SavedSession>, NatsError> {
-        let Some((sequence, session)) = self.find(pid).await? else { return Ok(None) };
-        let deleted = self.delete(sequence).await?;
-        Ok(session.filter(|_| deleted))
-    }
-
-    async fn remove(&self, pid: &str) -> Result<(), NatsError> {
-        match self.find(pid).await? {
-            Some((sequence, _)) => self.delete(sequence).await.map(drop),
-            None => Ok(()),
+    /// Stores a session, unless a later one is stored.
+    async fn write(&self, session: &SavedSession, ttl: Duration) -> Result<(), NatsError> {
+        let (log, pid) = (&self.events.log, &session.pid);
+        let subject = log.prefix.session(pid).ok_or(NatsError::Name(pid.len()))?;
+        let payload = pack(session, ttl);
+        let (bytes, limit) = (payload.len(), log.client.max_payload());
+        if bytes > limit {
+            return Err(NatsError::TooLarge { bytes, limit });
         }
+        let mut last = 0;
+        for _ in 0..ATTEMPTS {
+            match log.append_after(&subject, payload.clone(), Some(last)).await {
+                Err(NatsError::Changed) => {}
+                result => return result.map(drop),
+            }
+            last = match self.find(pid).await? {
+                // A malformed session is replaced.
+                Some(StoredSession { session: Ok(Some(stored)), .. })
+                    if stored.epoch > session.epoch =>
+                {
+                    return Ok(());
+                }
+                found => found.map_or(0, |found| found.sequence),
+            };
+        }
+        Err(NatsError::Changed)
+    }
+
+    async fn claim(&self, pid: &str, gone: Option<&NodeId>) -> Result<TakeOutcome, NatsError> {
+        for _ in 0..ATTEMPTS {
+            let Some(StoredSession { sequence, session }) = self.find(pid).await? else { break };
+            let outcome = match session? {
+                Some(session) => session.claimed(&self.nsp, gone),
+                None => TakeOutcome::Missing,
+            };
+            if !matches!(outcome, TakeOutcome::Session(_)) || self.delete(sequence).await? {
+                return Ok(outcome);
+            }
+        }
+        Ok(TakeOutcome::Missing)
+    }
+
+    async fn remove(&self, pid: &str, epoch: u64) -> Result<(), NatsError> {
+        for _ in 0..ATTEMPTS {
+            match self.find(pid).await? {
+                Some(StoredSession { sequence, session: Ok(Some(session)) })
+                    if session.epoch <= epoch =>
+                {
+                    if self.delete(sequence).await? {
+                        break;
+                    }
+                }
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// Deletes an entry. If several nodes have found it, only one of them succeeds. The entry is
@@ -70,41 +119,25 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move {
-            let (log, pid) = (&self.events.log, &session.pid);
-            let subject = log.prefix.session(pid).ok_or(NatsError::Name(pid.len()))?;
-            let payload = pack(&session, ttl);
-            let (bytes, limit) = (payload.len(), log.client.max_payload());
-            if bytes > limit {
-                return Err(NatsError::TooLarge { bytes, limit }.into());
-            }
-            log.append(&subject, payload).await?;
-            Ok(())
-        })
+        Box::pin(async move { Ok(self.write(&session, ttl).await?) })
     }
 
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
-        Box::pin(async move {
-            let Some((_, session)) = self.find(pid).await? else { return Ok(None) };
-            Ok(session.and_then(|session| session.owner))
-        })
-    }
-
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move { Ok(self.remove(pid).await?) })
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move { Ok(self.remove(pid, epoch).await?) })
     }
 
     fn take<'a>(
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
-            let Some(place) = EntryOffset::parse(offset) else { return Ok(None) };
+            let Some(place) = EntryOffset::parse(offset) else { return Ok(TakeOutcome::Missing) };
             if !self.events.contains(place).await? {
-                return Ok(None);
+                return Ok(TakeOutcome::Missing);
             }
-            Ok(self.claim(pid).await?)
+            Ok(self.claim(pid, gone).await?)
         })
     }
 

@@ -52,7 +52,7 @@ async fn streams_in_files_survive_a_crash() {
         let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
         assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
-        assert!(within(one.store().take("P", &before)).await.is_err());
+        assert!(within(one.store().take("P", &before, None)).await.is_err());
         assert!(within(one.store().missed(&before, crate::log::ALL)).await.is_err());
         engine.restart().unwrap();
         let after = until_received(&one, &two).await;
@@ -61,7 +61,10 @@ async fn streams_in_files_survive_a_crash() {
         let found = missed(&two, &before).await.unwrap();
         assert!(found.iter().filter(|event| event.starts_with("again")).count() >= 2 + 2 * n);
     }
-    assert_eq!(two.store().take("P", &before).await.unwrap(), Some(session("P", "/")));
+    assert_eq!(
+        two.store().take("P", &before, None).await.unwrap().session(),
+        Some(session("P", "/"))
+    );
 }
 
 #[tokio::test]
@@ -87,11 +90,11 @@ async fn the_loss_of_streams_in_memory_is_detected() {
     // The new stream has other entries with the same sequence numbers.
     two.store().persist(session("P", "/"), MINUTE).await.unwrap();
     for offset in &old {
-        assert_eq!(one.store().take("P", offset).await.unwrap(), None);
+        assert_eq!(one.store().take("P", offset, None).await.unwrap().session(), None);
         assert!(missed(&one, offset).await.is_err());
         assert!(one.store().is_after(&first, offset) && !one.store().is_after(offset, &first));
     }
-    assert_eq!(one.store().take("P", &new).await.unwrap(), Some(session("P", "/")));
+    assert_eq!(one.store().take("P", &new, None).await.unwrap().session(), Some(session("P", "/")));
 }
 
 #[tokio::test]
@@ -109,7 +112,7 @@ async fn a_deleted_stream_is_created_again() {
     assert_eq!(two.wait_for("after").await, ["before", "after"]);
     assert_eq!(one.wait_for("after").await, ["before", "after"]);
     one.store().persist(session("P", "/"), MINUTE).await.unwrap();
-    assert_eq!(two.store().take("P", &old).await.unwrap(), None);
+    assert_eq!(two.store().take("P", &old, None).await.unwrap().session(), None);
 }
 
 #[tokio::test]
@@ -130,7 +133,7 @@ async fn a_hanging_server_fails_in_time() {
         assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
     }
     assert!(begun.elapsed() < 10 * timeout, "{:?}", begun.elapsed());
-    assert!(within(one.store().take("P", &offset)).await.is_err());
+    assert!(within(one.store().take("P", &offset, None)).await.is_err());
     assert!(within(one.store().persist(session("P", "/"), MINUTE)).await.is_err());
     engine.resume().unwrap();
     until_received(&one, &two).await;

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use socketio_adapter::{Body, ClusterLimits, Offset, recovery::PageSize};
+use socketio_adapter::{
+    Body, ClusterLimits, NodeId, Offset,
+    recovery::{PageSize, SavedSession},
+};
 use tokio::sync::OnceCell;
 use tokio_postgres::{
     Client, Row as Columns, Statement,
@@ -54,6 +57,11 @@ pub(crate) fn is_logged(body: &Body) -> bool {
     }
 }
 
+/// Converts an epoch for PostgreSQL, which has no unsigned numbers.
+fn number(epoch: u64) -> i64 {
+    i64::try_from(epoch).unwrap_or(i64::MAX)
+}
+
 /// Parses an offset from a client, which can be any text.
 pub(super) fn parse_offset(offset: &Offset) -> Option<i64> {
     let digits = offset.bytes().all(|byte| byte.is_ascii_digit());
@@ -80,7 +88,8 @@ impl Log {
              CREATE TABLE IF NOT EXISTS {table} \
              (id bigserial, nsp text, payload bytea NOT NULL, PRIMARY KEY (nsp, id)); \
              CREATE TABLE IF NOT EXISTS {sessions_table} (pid text PRIMARY KEY, \
-             nsp text NOT NULL, expires_at timestamptz NOT NULL, session bytea NOT NULL); COMMIT"
+             nsp text NOT NULL, expires_at timestamptz NOT NULL, session bytea NOT NULL, \
+             owner text, epoch bigint NOT NULL); COMMIT"
         );
         let created = self.client.batch_execute(&create).await;
         if created.is_err() {
@@ -249,68 +258,83 @@ impl Log {
         Ok(())
     }
 
-    /// Stores sessions, given as private ids and msgpack. Of two with the same id, the later one
-    /// is stored.
+    /// Stores sessions, unless the table has one of a later epoch. Of two with the same id, the
+    /// later one is stored.
     pub(super) async fn persist(
         &self,
         nsp: &str,
-        pids: &[&str],
-        sessions: &[&[u8]],
+        sessions: &[SavedSession],
         ttl: Duration,
     ) -> Result<(), PostgresError> {
         let statement = format!(
-            "INSERT INTO {} (pid, nsp, expires_at, session) \
-             SELECT DISTINCT ON (pid) pid, $1, now() + make_interval(secs => $2), session \
-             FROM unnest($3, $4) WITH ORDINALITY AS saved (pid, session, n) ORDER BY pid, n DESC \
-             ON CONFLICT (pid) DO UPDATE \
-             SET (nsp, expires_at, session) = (excluded.nsp, excluded.expires_at, excluded.session)",
+            "INSERT INTO {} AS stored (pid, nsp, expires_at, session, owner, epoch) \
+             SELECT DISTINCT ON (pid) pid, $1, now() + make_interval(secs => $2), session, owner, \
+             epoch FROM unnest($3, $4, $5, $6) WITH ORDINALITY \
+             AS saved (pid, session, owner, epoch, n) ORDER BY pid, n DESC \
+             ON CONFLICT (pid) DO UPDATE SET (nsp, expires_at, session, owner, epoch) = \
+             (excluded.nsp, excluded.expires_at, excluded.session, excluded.owner, excluded.epoch) \
+             WHERE stored.epoch <= excluded.epoch",
             self.options.sessions_table
         );
+        let pids: Vec<_> = sessions.iter().map(|session| &*session.pid).collect();
+        let encoded: Vec<_> = sessions.iter().map(SavedSession::to_msgpack).collect();
+        let encoded: Vec<_> = encoded.iter().map(|session| &**session).collect();
+        let owners = sessions.iter().map(|session| session.owner.as_ref().map(NodeId::as_str));
+        let owners: Vec<_> = owners.collect();
+        let epochs: Vec<_> = sessions.iter().map(|session| number(session.epoch)).collect();
         let params: Params<'_> = &[
             (&nsp, Type::TEXT),
             (&ttl.min(FOREVER).as_secs_f64(), Type::FLOAT8),
             (&pids, Type::TEXT_ARRAY),
-            (&sessions, Type::BYTEA_ARRAY),
+            (&encoded, Type::BYTEA_ARRAY),
+            (&owners, Type::TEXT_ARRAY),
+            (&epochs, Type::INT8_ARRAY),
         ];
         self.client.execute_typed(&statement, params).await?;
         Ok(())
     }
 
-    /// Deletes a session.
-    pub(super) async fn forget(&self, nsp: &str, pid: &str) -> Result<(), PostgresError> {
+    /// Deletes a session, unless it has a later epoch.
+    pub(super) async fn forget(
+        &self,
+        nsp: &str,
+        pid: &str,
+        epoch: u64,
+    ) -> Result<(), PostgresError> {
         let table = &self.options.sessions_table;
-        let statement = format!("DELETE FROM {table} WHERE pid = $1 AND nsp = $2");
-        let params: Params<'_> = &[(&pid, Type::TEXT), (&nsp, Type::TEXT)];
+        let statement = format!("DELETE FROM {table} WHERE pid = $1 AND nsp = $2 AND epoch <= $3");
+        let epoch = number(epoch);
+        let params: Params<'_> = &[(&pid, Type::TEXT), (&nsp, Type::TEXT), (&epoch, Type::INT8)];
         self.client.execute_typed(&statement, params).await?;
         Ok(())
     }
 
-    /// Returns a session without taking it out.
-    pub(super) async fn find(&self, nsp: &str, pid: &str) -> Result<Option<Bytes>, PostgresError> {
-        let table = &self.options.sessions_table;
-        let statement = format!(
-            "SELECT session FROM {table} WHERE pid = $1 AND nsp = $2 AND expires_at > now()"
-        );
-        let params: Params<'_> = &[(&pid, Type::TEXT), (&nsp, Type::TEXT)];
-        let rows = self.client.query_typed(&statement, params).await?;
-        rows.first().map(|row| Ok(Bytes::copy_from_slice(row.try_get(0)?))).transpose()
-    }
-
-    /// Takes a session out, if the log contains the entry `offset`. Of several statements at the
-    /// same time, one gets the row, because the others wait for its deletion.
+    /// Takes a session out, if the log contains the entry `offset` and the session has no owner
+    /// other than `gone`. Of several statements at the same time, one gets the row, because the
+    /// others wait for its deletion. Returns the session, or the owner that keeps it.
     pub(super) async fn take(
         &self,
         nsp: &str,
         pid: &str,
         offset: i64,
-    ) -> Result<Option<Bytes>, PostgresError> {
+        gone: Option<&str>,
+    ) -> Result<(Option<Bytes>, Option<String>), PostgresError> {
         let EventLog { table, sessions_table, .. } = &*self.options;
-        let statement = format!(
-            "DELETE FROM {sessions_table} WHERE pid = $1 AND nsp = $2 AND expires_at > now() \
-             AND EXISTS (SELECT 1 FROM {table} WHERE nsp = $2 AND id = $3) RETURNING session"
+        let found = format!(
+            "pid = $1 AND nsp = $2 AND expires_at > now() \
+             AND EXISTS (SELECT 1 FROM {table} WHERE nsp = $2 AND id = $3)"
         );
-        let params: Params<'_> = &[(&pid, Type::TEXT), (&nsp, Type::TEXT), (&offset, Type::INT8)];
+        let statement = format!(
+            "WITH taken AS (DELETE FROM {sessions_table} WHERE {found} \
+             AND (owner IS NULL OR owner = $4) RETURNING session) \
+             SELECT (SELECT session FROM taken), \
+             (SELECT owner FROM {sessions_table} WHERE {found} AND owner IS DISTINCT FROM $4)"
+        );
+        let params: Params<'_> =
+            &[(&pid, Type::TEXT), (&nsp, Type::TEXT), (&offset, Type::INT8), (&gone, Type::TEXT)];
         let rows = self.client.query_typed(&statement, params).await?;
-        rows.first().map(|row| Ok(Bytes::copy_from_slice(row.try_get(0)?))).transpose()
+        let Some(row) = rows.first() else { return Ok((None, None)) };
+        let session: Option<&[u8]> = row.try_get(0)?;
+        Ok((session.map(Bytes::copy_from_slice), row.try_get(1)?))
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// CREATE TABLE socket_io_log (id bigserial, nsp text, payload bytea NOT NULL,
 ///     PRIMARY KEY (nsp, id));
 /// CREATE TABLE socket_io_sessions (pid text PRIMARY KEY, nsp text NOT NULL,
-///     expires_at timestamptz NOT NULL, session bytea NOT NULL);
+///     expires_at timestamptz NOT NULL, session bytea NOT NULL,
+///     owner text, epoch bigint NOT NULL);
 /// GRANT SELECT, INSERT, DELETE ON socket_io_log TO app;
 /// GRANT SELECT, INSERT, UPDATE, DELETE ON socket_io_sessions TO app;
 /// GRANT USAGE, UPDATE ON SEQUENCE socket_io_log_id_seq TO app;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, Message, NodeId, Offset,
-    recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
+    recovery::{Missed, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_parser::Nsp;
 
@@ -32,32 +32,17 @@ impl SessionStore for Sessions {
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
-            let pids: Vec<_> = sessions.iter().map(|session| &*session.pid).collect();
-            let encoded: Vec<_> = sessions.iter().map(SavedSession::to_msgpack).collect();
-            let encoded: Vec<_> = encoded.iter().map(|session| &**session).collect();
             let nsp = self.nsp.as_str();
             let persisted =
-                async { self.publisher.log().await?.persist(nsp, &pids, &encoded, ttl).await };
+                async { self.publisher.log().await?.persist(nsp, &sessions, ttl).await };
             Ok(self.publisher.with_timeout(persisted).await?)
         })
     }
 
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
-            if !pid.bytes().all(|c| c.is_ascii_graphic()) {
-                return Ok(None);
-            }
-            let found = async { self.publisher.log().await?.find(self.nsp.as_str(), pid).await };
-            let Some(session) = self.publisher.with_timeout(found).await? else { return Ok(None) };
-            let session = SavedSession::from_msgpack(&session, self.publisher.limits());
-            Ok(session.map_err(PostgresError::from)?.owner)
-        })
-    }
-
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move {
-            let forgotten =
-                async { self.publisher.log().await?.forget(self.nsp.as_str(), pid).await };
+            let nsp = self.nsp.as_str();
+            let forgotten = async { self.publisher.log().await?.forget(nsp, pid, epoch).await };
             Ok(self.publisher.with_timeout(forgotten).await?)
         })
     }
@@ -66,16 +51,22 @@ impl SessionStore for Sessions {
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             // The encoding of the database may lack other characters.
             let offset = parse_offset(offset).filter(|_| pid.bytes().all(|c| c.is_ascii_graphic()));
-            let Some(offset) = offset else { return Ok(None) };
-            let nsp = self.nsp.as_str();
-            let taken = async { self.publisher.log().await?.take(nsp, pid, offset).await };
-            let Some(session) = self.publisher.with_timeout(taken).await? else { return Ok(None) };
-            let session = SavedSession::from_msgpack(&session, self.publisher.limits());
-            Ok(Some(session.map_err(PostgresError::from)?))
+            let Some(offset) = offset else { return Ok(TakeOutcome::Missing) };
+            let (nsp, gone) = (self.nsp.as_str(), gone.map(NodeId::as_str));
+            let taken = async { self.publisher.log().await?.take(nsp, pid, offset, gone).await };
+            Ok(match self.publisher.with_timeout(taken).await? {
+                (Some(session), _) => {
+                    let session = SavedSession::from_msgpack(&session, self.publisher.limits());
+                    TakeOutcome::Session(session.map_err(PostgresError::from)?)
+                }
+                (None, Some(owner)) => TakeOutcome::Owned(owner.into()),
+                (None, None) => TakeOutcome::Missing,
+            })
         })
     }
 

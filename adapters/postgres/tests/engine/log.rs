@@ -56,6 +56,7 @@ pub(crate) fn session(pid: &str) -> SavedSession {
         rooms: vec!["S".into(), "r".into()],
         data: value!({ "u": 1 }),
         owner: None,
+        epoch: 0,
     }
 }
 
@@ -177,16 +178,16 @@ async fn a_session_is_not_taken_from_another_namespace() {
     let offset = one.log("x").await;
     one.store().persist(session("P"), MINUTE).await.unwrap();
     // An offset of another namespace does not prove a session.
-    assert_eq!(other.store().take("P", &offset).await.unwrap(), None);
+    assert_eq!(other.store().take("P", &offset, None).await.unwrap().session(), None);
     let message = other.message("/other", "y", &1);
     let elsewhere = within(other.link.publish(message)).await.unwrap().unwrap();
-    assert_eq!(one.store().take("P", &elsewhere).await.unwrap(), None);
-    assert_eq!(other.store().take("P", &elsewhere).await.unwrap(), None);
+    assert_eq!(one.store().take("P", &elsewhere, None).await.unwrap().session(), None);
+    assert_eq!(other.store().take("P", &elsewhere, None).await.unwrap().session(), None);
     // A client can claim any text as its private id.
     for pid in ["", "\0", "'", "é", &"p".repeat(10_000)] {
-        assert_eq!(one.store().take(pid, &offset).await.unwrap(), None);
+        assert_eq!(one.store().take(pid, &offset, None).await.unwrap().session(), None);
     }
-    assert_eq!(one.store().take("P", &offset).await.unwrap(), Some(session("P")));
+    assert_eq!(one.store().take("P", &offset, None).await.unwrap().session(), Some(session("P")));
 }
 
 #[tokio::test]
@@ -199,10 +200,10 @@ async fn sessions_are_stored_together_and_forgotten() {
     let sessions = vec![session("P"), session("Q"), newer.clone(), session("R")];
     store.persist_all(sessions, MINUTE).await.unwrap();
     store.persist_all(Vec::new(), MINUTE).await.unwrap();
-    store.forget("R").await.unwrap();
-    store.forget("unknown").await.unwrap();
+    store.forget("R", 0).await.unwrap();
+    store.forget("unknown", 0).await.unwrap();
     for (pid, expected) in [("P", Some(newer)), ("Q", Some(session("Q"))), ("R", None)] {
-        assert_eq!(store.take(pid, &offset).await.unwrap(), expected);
+        assert_eq!(store.take(pid, &offset, None).await.unwrap().session(), expected);
     }
 }
 
@@ -226,9 +227,9 @@ async fn a_trimmed_log_restores_nothing() {
     };
     until(|| async { rows("socket_io_log").await == 3 && rows("socket_io_sessions").await == 1 })
         .await;
-    assert_eq!(one.store().take("P", &first).await.unwrap(), None);
+    assert_eq!(one.store().take("P", &first, None).await.unwrap().session(), None);
     assert!(missed(&one, &first).await.is_err());
-    assert_eq!(one.store().take("P", &last).await.unwrap(), Some(session("P")));
+    assert_eq!(one.store().take("P", &last, None).await.unwrap().session(), Some(session("P")));
     assert!(missed(&one, &last).await.unwrap().is_empty());
     let _two = Node::join(adapter(EventLog::default().max_age(short)), "/", "two").await;
     until(|| async { rows("socket_io_log").await == 0 }).await;
@@ -285,7 +286,8 @@ async fn a_role_needs_the_documented_privileges() {
         (
             "CREATE TABLE app.events (id bigserial, nsp text, payload bytea NOT NULL, PRIMARY KEY (nsp, id)); \
              CREATE TABLE app.sessions (pid text PRIMARY KEY, nsp text NOT NULL, \
-             expires_at timestamptz NOT NULL, session bytea NOT NULL)",
+             expires_at timestamptz NOT NULL, session bytea NOT NULL, \
+             owner text, epoch bigint NOT NULL)",
             "the privilege SELECT on app.events is missing",
         ),
         (
@@ -309,7 +311,7 @@ async fn a_role_needs_the_documented_privileges() {
     let one = Node::join(logging_with(config, log), "/", "one").await;
     let offset = one.log("x").await;
     one.store().persist(session("P"), MINUTE).await.unwrap();
-    assert_eq!(one.store().take("P", &offset).await.unwrap(), Some(session("P")));
+    assert_eq!(one.store().take("P", &offset, None).await.unwrap().session(), Some(session("P")));
     one.wait_for("x").await;
 }
 

@@ -77,10 +77,10 @@ async fn each_operation_costs_the_documented_number_of_statements() {
     counter.count();
     one.store().persist(session("P"), MINUTE).await.unwrap();
     assert_eq!(counter.count(), 1, "a lost connection");
-    two.store().take("P", &from).await.unwrap().unwrap();
+    two.store().take("P", &from, None).await.unwrap().session().unwrap();
     assert!(missed(&two, &from).await.unwrap().is_empty());
     assert_eq!(counter.count(), 2, "a restored session");
     one.store().persist_all(["P", "Q", "R"].map(session).into(), MINUTE).await.unwrap();
-    one.store().forget("P").await.unwrap();
+    one.store().forget("P", 0).await.unwrap();
     assert_eq!(counter.count(), 2, "sessions that are stored together, and one that ends");
 }

@@ -150,7 +150,7 @@ async fn events_and_sessions_survive_a_crash_of_the_database() {
     // The connection for statements may return after the one for notifications.
     until(|| async { missed(&one, &from).await.is_ok() }).await;
     assert_eq!(missed(&one, &from).await.unwrap(), ["x", "after"]);
-    let taken = async |node: &Node| node.store().take("P", &from).await.unwrap();
+    let taken = async |node: &Node| node.store().take("P", &from, None).await.unwrap().session();
     let (first, second) = tokio::join!(taken(&one), taken(&two));
     assert_eq!([first, second].into_iter().flatten().collect::<Vec<_>>(), [session("P")]);
 }

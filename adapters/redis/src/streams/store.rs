@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, NodeId, Offset,
-    recovery::{Missed, Page, PageSize, SavedSession, SessionStore},
+    recovery::{Missed, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_parser::Nsp;
 
@@ -18,6 +18,17 @@ use crate::{
 
 /// Number of entries that are read at once.
 const COUNT: usize = 500;
+
+/// Replaces a value if it is still the expected one; an empty text stands for no value. Returns 1,
+/// or the present value.
+const REPLACE: &str = "local v = redis.call('GET', KEYS[1]) or '' \
+    if v ~= ARGV[1] then return v end \
+    if ARGV[2] == '' then redis.call('DEL', KEYS[1]) \
+    else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end \
+    return 1";
+
+/// How often a value is replaced that other nodes replace at the same time.
+const ATTEMPTS: usize = 8;
 
 pub(super) struct Sessions {
     pub(super) engine: Arc<Engine>,
@@ -42,27 +53,64 @@ impl Sessions {
         format!("{}{pid}", self.prefix)
     }
 
-    fn set(&self, session: &SavedSession, ttl: Duration) -> Cmd {
-        let value = STANDARD.encode(session.to_msgpack());
+    fn get(&self, pid: &str) -> Cmd {
+        let mut get = cmd("GET");
+        get.arg(self.key(pid));
+        get
+    }
+
+    fn replace(&self, pid: &str, old: &[u8], new: &str, ttl: Duration) -> Cmd {
         let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_MS);
-        let mut set = cmd("SET");
-        set.arg(self.key(&session.pid)).arg(value).arg("PX").arg(ms);
-        set
+        let mut replace = cmd("EVAL");
+        replace.arg(REPLACE).arg(1).arg(self.key(pid)).arg(old).arg(new).arg(ms);
+        replace
     }
 
-    fn decode(&self, session: Value) -> Result<Option<SavedSession>, AdapterError> {
-        let session = match session {
-            Value::BulkString(session) => STANDARD.decode(session).map_err(engine)?,
-            Value::Nil => return Ok(None),
-            _ => return Err(unexpected("a session that is no text")),
-        };
-        SavedSession::from_msgpack(&session, &self.engine.limits).map(Some).map_err(engine)
+    fn decode(&self, session: &[u8]) -> Result<SavedSession, AdapterError> {
+        let session = STANDARD.decode(session).map_err(engine)?;
+        SavedSession::from_msgpack(&session, &self.engine.limits).map_err(engine)
     }
 
-    fn get_del(&self, pid: &str) -> Cmd {
-        let mut take = cmd("GETDEL");
-        take.arg(self.key(pid));
-        take
+    /// Returns whether a value may be replaced by a session of this epoch. A malformed value may.
+    fn is_replaceable(&self, value: &[u8], epoch: u64) -> bool {
+        self.decode(value).map_or(0, |stored| stored.epoch) <= epoch
+    }
+
+    /// Stores sessions. The values that are there already are replaced in a second round.
+    async fn write(&self, sessions: &[SavedSession], ttl: Duration) -> Result<(), AdapterError> {
+        let encode = |session: &SavedSession| STANDARD.encode(session.to_msgpack());
+        let sessions: Vec<_> = sessions.iter().map(|session| (session, encode(session))).collect();
+        let mut missing: Vec<_> = sessions.iter().map(|session| (session, Vec::new())).collect();
+        for _ in 0..ATTEMPTS {
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let replace = missing
+                .iter()
+                .map(|((session, new), old)| self.replace(&session.pid, old, new, ttl))
+                .collect();
+            let results = self.engine.keys.query_all(replace).await;
+            let mut changed = Vec::new();
+            for ((session, _), result) in missing.into_iter().zip(results) {
+                if let Some(value) = present(result?)
+                    && self.is_replaceable(&value, session.0.epoch)
+                {
+                    changed.push((session, value));
+                }
+            }
+            missing = changed;
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(unexpected("a session that changes all the time"))
+        }
+    }
+
+    /// Removes a session, unless it has changed in the meantime. Returns whether it was removed.
+    async fn remove(&self, pid: &str, value: &[u8]) -> Result<bool, AdapterError> {
+        let replace = self.replace(pid, value, "", Duration::ZERO);
+        Ok(present(self.engine.keys.query(&replace).await?).is_none())
     }
 
     /// Returns the broadcast in an entry if it belongs to this namespace.
@@ -85,7 +133,7 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { self.engine.keys.query(&self.set(&session, ttl)).await.map(drop) })
+        Box::pin(async move { self.write(&[session], ttl).await })
     }
 
     fn persist_all(
@@ -94,41 +142,55 @@ impl SessionStore for Sessions {
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
-            let keys = &self.engine.keys;
-            for batch in sessions.chunks(keys.max_batch()) {
-                let sets = batch.iter().map(|session| self.set(session, ttl)).collect();
-                keys.query_all(sets).await.into_iter().try_for_each(|result| result.map(drop))?;
+            for batch in sessions.chunks(self.engine.keys.max_batch()) {
+                self.write(batch, ttl).await?;
             }
             Ok(())
         })
     }
 
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
-            let mut get = cmd("GET");
-            get.arg(self.key(pid));
-            let session = self.decode(self.engine.keys.query(&get).await?)?;
-            Ok(session.and_then(|session| session.owner))
+            for _ in 0..ATTEMPTS {
+                match self.engine.keys.query(&self.get(pid)).await? {
+                    Value::BulkString(value) if self.is_replaceable(&value, epoch) => {
+                        if self.remove(pid, &value).await? {
+                            break;
+                        }
+                    }
+                    _ => break,
+                }
+            }
+            Ok(())
         })
-    }
-
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move { self.engine.keys.query(&self.get_del(pid)).await.map(drop) })
     }
 
     fn take<'a>(
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             let Some(offset) = StreamId::parse(offset).map(|offset| offset.to_string()) else {
-                return Ok(None);
+                return Ok(TakeOutcome::Missing);
             };
             if self.range(&offset, &offset, 1).await?.is_empty() {
-                return Ok(None);
+                return Ok(TakeOutcome::Missing);
             }
-            self.decode(self.engine.keys.query(&self.get_del(pid)).await?)
+            for _ in 0..ATTEMPTS {
+                let value = match self.engine.keys.query(&self.get(pid)).await? {
+                    Value::BulkString(value) => value,
+                    Value::Nil => break,
+                    _ => return Err(unexpected("a session that is no text")),
+                };
+                let outcome = self.decode(&value)?.claimed(&self.nsp, gone);
+                let is_session = matches!(outcome, TakeOutcome::Session(_));
+                if !is_session || self.remove(pid, &value).await? {
+                    return Ok(outcome);
+                }
+            }
+            Ok(TakeOutcome::Missing)
         })
     }
 
@@ -167,6 +229,14 @@ impl SessionStore for Sessions {
 
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool {
         StreamId::parse(offset) > StreamId::parse(other)
+    }
+}
+
+/// Returns the value that was there instead of the expected one.
+fn present(answer: Value) -> Option<Vec<u8>> {
+    match answer {
+        Value::BulkString(value) => Some(value),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The request of a client to recover its session.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytestring::ByteString;
 use socketio_parser::{RawJson, Value};
@@ -33,6 +33,11 @@ impl Claim {
     pub(crate) fn take(auth: &mut Option<RawJson>, client: &Arc<Client>) -> Option<Self> {
         let (pid, offset) = take_claim(auth)?;
         Some(Self { pid, offset, began: now(), client: client.clone(), auth: auth.clone() })
+    }
+
+    /// The address of the client, if it is known.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.client.handle.handshake().client_ip()
     }
 
     /// Makes the socket of the claimed session.

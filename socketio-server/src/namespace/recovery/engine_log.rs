@@ -2,7 +2,14 @@
 //! store.
 //! Invariants 5, 6 and 9 of the [front page](super) live here.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytestring::ByteString;
 use engineio_server::{EngineConfig, Frames};
@@ -27,7 +34,7 @@ use crate::{
             log::{RecoveryLog, SessionState, insert_with_rooms},
             session_transfer::{SessionTransfers, StoreLease, TransferDirection},
             session_writer::SessionWriter,
-            socket::Recoverable,
+            socket::{Recoverable, SessionOrigin},
         },
     },
     socket::{inner::SocketInner, stored::Stored},
@@ -48,8 +55,10 @@ pub(crate) struct EngineLog {
     transfers: SessionTransfers,
     session_lifetime: Duration,
     handovers: Handovers,
-    /// Present if the sessions of connected clients are stored too.
-    writer: Option<SessionWriter>,
+    writer: SessionWriter,
+    /// Whether the sessions of all connected clients are stored. A session that was restored from a
+    /// node that is gone stays stored in any case.
+    crash_safe: AtomicBool,
 }
 
 impl EngineLog {
@@ -63,8 +72,9 @@ impl EngineLog {
             membership,
             transfers: SessionTransfers::default(),
             session_lifetime: recovery.max_disconnection_duration,
-            handovers: Handovers::default(),
-            writer: recovery.crash_safe.then(SessionWriter::new),
+            handovers: Handovers::new(recovery.max_failed_claims),
+            writer: SessionWriter::new(),
+            crash_safe: AtomicBool::new(recovery.crash_safe),
         }
     }
 
@@ -84,15 +94,28 @@ impl EngineLog {
         &self.handovers
     }
 
-    pub(super) fn writer(&self) -> Option<&SessionWriter> {
-        self.writer.as_ref()
+    pub(super) fn writer(&self) -> &SessionWriter {
+        &self.writer
+    }
+
+    pub(super) fn is_crash_safe(&self) -> bool {
+        self.crash_safe.load(Ordering::Relaxed)
     }
 
     /// Records that the session of a connected socket has changed.
     pub(crate) fn session_changed(&self, socket: &Arc<SocketInner>) {
-        if let Some(writer) = &self.writer {
-            writer.session_changed(socket);
+        let is_written = || socket.recoverable.as_deref().is_some_and(|it| it.written.ever());
+        if self.is_crash_safe() || is_written() {
+            self.writer.session_changed(socket);
         }
+    }
+
+    /// Stores the sessions of all connected clients, now and whenever they change, because the node
+    /// is about to stop. Gives up if the store fails.
+    pub(crate) async fn store_sessions(&self) {
+        self.crash_safe.store(true, Ordering::Relaxed);
+        self.log.sockets().all().iter().for_each(|socket| self.session_changed(socket));
+        while self.writer.write_batch(self, &self.membership).await == (true, true) {}
     }
 
     pub(super) fn session_lifetime(&self) -> Duration {
@@ -187,10 +210,6 @@ impl EngineLog {
         if lease.is_none() && self.transfers.settled(&claim.pid, &[OutOfStore, IntoStore]).await {
             lease = take().await?;
         }
-        // A session of another namespace is put back.
-        let is_of_namespace =
-            |session: &SavedSession| session.nsp.as_ref().is_none_or(|nsp| nsp == namespace.nsp());
-        let lease = lease.filter(|lease| lease.session().is_some_and(is_of_namespace));
         let Some(session) = lease.and_then(StoreLease::into_session) else { return Ok(None) };
         let rooms = session.rooms.iter().cloned().collect();
         let backlog = Backlog::new(store.clone(), from.clone());
@@ -217,7 +236,8 @@ impl EngineLog {
         session: SavedSession,
         backlog: Backlog,
     ) -> Arc<SocketInner> {
-        let SavedSession { nsp, pid, sid, rooms, data, .. } = session;
+        let SavedSession { nsp, pid, sid, rooms, data, owner, epoch } = session;
+        let origin = SessionOrigin { accepted: nsp.is_some(), written: owner.is_some(), epoch };
         // Under one lock, so that a task that emits to the socket finds it either kept or as a
         // member.
         let mut log = self.log.lock();
@@ -230,7 +250,7 @@ impl EngineLog {
         let stored = with_shared(stored, &data);
         let catch_up = CatchUp::HeldBack(Box::new(backlog));
         let recoverable =
-            Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding, nsp.is_some());
+            Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding, origin);
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
@@ -268,16 +288,20 @@ impl EngineLog {
         }
     }
 
-    /// Returns the session of a socket for the store.
+    /// Returns the session of a socket for the store, with this node as its owner if it is there.
     pub(super) fn session_of(&self, socket: &SocketInner, pid: ByteString) -> SavedSession {
         let shared = socket.with_stored(|stored| stored.shared());
         let data =
             shared.map_or_else(|| Value::Object(Object::new()), |shared| (*shared).clone().into());
         let namespace = &socket.namespace;
         let rooms = namespace.hub().rooms_of(&socket.id);
-        let accepted = socket.recoverable.as_deref().is_none_or(Recoverable::was_accepted);
+        let recoverable = socket.recoverable.as_deref();
+        let accepted = recoverable.is_none_or(Recoverable::was_accepted);
         let (nsp, sid) = (accepted.then(|| namespace.nsp().clone()), socket.id.clone());
-        SavedSession { nsp, pid, sid, rooms, data, owner: None }
+        let written = recoverable.is_some_and(|recoverable| recoverable.written.ever());
+        let owner = written.then(|| self.membership.uid().clone());
+        let epoch = recoverable.map_or(0, Recoverable::epoch);
+        SavedSession { nsp, pid, sid, rooms, data, owner, epoch }
     }
 }
 

@@ -1,22 +1,23 @@
 //! Sessions that nodes request of each other, because the client has returned to another node.
 
 use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, Ask, Gathered, NodeId, SocketDetails,
-    recovery::{Handover, HandoverRequest, SavedSession},
+    AdapterError, Ask, Gathered, NodeId,
+    recovery::{Handover, HandoverRequest},
 };
-use socketio_parser::Value;
 use tokio::sync::Semaphore;
 
 use crate::{
     namespace::recovery::{
         engine_log::EngineLog,
-        session_transfer::{StoreLease, TransferDirection, in_time},
+        session_transfer::{TransferDirection, in_time},
     },
     sync::lock,
     time::now,
@@ -36,19 +37,64 @@ const LATENCY: Duration = Duration::from_millis(5);
 /// Number of gone nodes that are remembered; the oldest are forgotten.
 const MAX_GONE: usize = 64;
 
+/// The period in which an address may have `max_failed_claims` failed claims.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Number of addresses whose failed claims are counted. Further addresses share one count.
+const MAX_ADDRESSES: usize = 4096;
+
 /// The requests to other nodes for sessions.
 pub(super) struct Handovers {
     permits: Semaphore,
     gone: Mutex<Vec<(NodeId, Instant)>>,
+    max_failed: u32,
+    failed: Mutex<FailedClaims>,
 }
 
-impl Default for Handovers {
-    fn default() -> Self {
-        Self { permits: Semaphore::new(MAX_REQUESTS), gone: Mutex::default() }
-    }
+/// The claims of each address in the current period that no node could satisfy.
+struct FailedClaims {
+    since: Instant,
+    counts: HashMap<Option<IpAddr>, u32>,
+}
+
+/// The result of a request to hand over a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HandoverOutcome {
+    /// The session is in the store, unless its owner keeps it.
+    Stored,
+    /// No node has the session.
+    Unknown,
+    /// Some nodes have not replied, and the others do not have the session.
+    NoReply,
 }
 
 impl Handovers {
+    pub(super) fn new(max_failed: u32) -> Self {
+        let failed = FailedClaims { since: now(), counts: HashMap::new() };
+        let permits = Semaphore::new(MAX_REQUESTS);
+        Self { permits, gone: Mutex::default(), max_failed, failed: failed.into() }
+    }
+
+    /// Counts a claim as failed. Returns whether the address may have it.
+    fn count_failed(&self, address: Option<IpAddr>) -> bool {
+        let mut failed = lock(&self.failed);
+        if now().duration_since(failed.since) >= PERIOD {
+            *failed = FailedClaims { since: now(), counts: HashMap::new() };
+        }
+        let is_new = !failed.counts.contains_key(&address);
+        let address = address.filter(|_| !is_new || failed.counts.len() < MAX_ADDRESSES);
+        let count = failed.counts.entry(address).or_default();
+        *count = count.saturating_add(1);
+        *count <= self.max_failed
+    }
+
+    /// Takes a failed claim back.
+    fn discount(&self, address: Option<IpAddr>) {
+        if let Some(count) = lock(&self.failed).counts.get_mut(&address) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn is_gone(&self, owner: &NodeId) -> bool {
         let mut gone = lock(&self.gone);
         gone.retain(|(_, at)| now().duration_since(*at) < GONE);
@@ -77,17 +123,14 @@ impl EngineLog {
         pid: ByteString,
         owner: Option<NodeId>,
         began: Instant,
-    ) -> Result<Handover, AdapterError> {
-        if owner.as_ref() == Some(self.membership().uid()) {
-            return Ok(Handover::Stored);
-        }
+    ) -> Result<HandoverOutcome, AdapterError> {
         let handovers = self.handovers();
         // A claim whose client has been given a new session does not keep others waiting.
         let rest = self.membership().request_timeout().saturating_sub(now() - began);
         let permit = async { handovers.permits.acquire().await.map_err(|_| AdapterError::Left) };
         let _permit = in_time(rest, permit).await?;
         if owner.as_ref().is_some_and(|owner| handovers.is_gone(owner)) {
-            return Ok(Handover::Unknown);
+            return Ok(HandoverOutcome::NoReply);
         }
         let ask = Ask::Handover { pid, owner: owner.clone(), began };
         let asked = self.membership().ask(ask, self.handover_timeout()).await;
@@ -96,45 +139,67 @@ impl EngineLog {
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| AdapterError::Engine(error.into()))?;
-        let Gathered::Sockets(sockets) = outcome.gathered else { return Ok(Handover::Unknown) };
-        let handover = Handover::from_sockets(sockets);
-        if let (Handover::Unknown, Some(owner)) = (&handover, owner) {
-            handovers.note_gone(owner);
+        if let Gathered::Sockets(sockets) = &outcome.gathered
+            && Handover::from_sockets(sockets) == Handover::Stored
+        {
+            return Ok(HandoverOutcome::Stored);
         }
-        Ok(handover)
+        owner.into_iter().for_each(|owner| handovers.note_gone(owner));
+        match outcome.missing_nodes {
+            0 => Ok(HandoverOutcome::Unknown),
+            _ => Ok(HandoverOutcome::NoReply),
+        }
+    }
+
+    /// Asks the other nodes for a session that is not in the store. This is all that a claim of a
+    /// guessed private id costs them, so each address may do it only so often in vain.
+    pub(super) async fn request_unowned(
+        &self,
+        pid: ByteString,
+        (began, address): (Instant, Option<IpAddr>),
+    ) -> Result<HandoverOutcome, AdapterError> {
+        let address = address.map(network);
+        if !self.handovers().count_failed(address) {
+            let limit = self.handovers().max_failed;
+            tracing::debug!(target: "socketio::namespace", ?address, "more than {limit} claims failed (`max_failed_claims`)");
+            return Ok(HandoverOutcome::Unknown);
+        }
+        let outcome = self.request_handover(pid, None, began).await?;
+        if outcome == HandoverOutcome::Stored {
+            self.handovers().discount(address);
+        }
+        Ok(outcome)
     }
 
     /// Responds to the request of another node, whose client claims a session.
     pub(crate) async fn release(&self, request: HandoverRequest) -> Handover {
         let HandoverRequest { pid, owner, age } = request;
         let began = now().checked_sub(age.saturating_add(LATENCY)).unwrap_or_else(now);
-        if let Some(handed_over) = self.log().take_over(&pid, began) {
-            // If this takes too long, the session is stored. The reply must arrive in time, because
-            // the other node takes this one for gone otherwise.
-            let lease = tokio::time::timeout(self.handover_timeout() / 2, handed_over).await;
-            let session = lease.ok().and_then(Result::ok).flatten();
-            if let Some(writer) = self.writer() {
-                // The other node will store the session too.
-                drop(writer.between_batches().await);
+        let taken_over = self.log().take_over(&pid, began);
+        let owned = taken_over.is_some() || owner.as_ref() == Some(self.membership().uid());
+        let settled = async {
+            if let Some(handed_over) = taken_over {
+                // The lease that is dropped here stores the session.
+                drop(handed_over.await);
             }
-            return match session.and_then(StoreLease::into_session) {
-                Some(SavedSession { sid, rooms, data, .. }) => {
-                    let handshake = Value::Null;
-                    Handover::Session(SocketDetails { id: sid, handshake, rooms, data })
-                }
-                None => Handover::Stored,
-            };
-        }
-        let settled = self.transfers().settled(&pid, &[TransferDirection::IntoStore]);
+            self.transfers().settled(&pid, &[TransferDirection::IntoStore]).await
+        };
+        // The reply must arrive in time, because the other node takes this one for gone otherwise.
         let stored = tokio::time::timeout(self.handover_timeout() / 2, settled).await;
-        let stored = stored.unwrap_or(true);
-        let owned = owner.as_ref() == Some(self.membership().uid());
-        if stored || owned { Handover::Stored } else { Handover::Unknown }
+        if owned || stored.unwrap_or(true) { Handover::Stored } else { Handover::Unknown }
     }
 
     /// How long another node may take to hand over a session: an eighth of the `request_timeout`.
     fn handover_timeout(&self) -> Duration {
         self.membership().request_timeout() / 8
+    }
+}
+
+/// Returns what counts as one address: the network of 64 bits that IPv6 gives to one customer.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -162,6 +227,6 @@ mod tests {
         let asked = tokio::time::timeout(Duration::from_secs(3600), request()).await;
         asked.unwrap().unwrap_err();
         drop(others);
-        assert_eq!(request().await.unwrap(), Handover::Unknown);
+        assert_eq!(request().await.unwrap(), HandoverOutcome::Unknown);
     }
 }

@@ -33,7 +33,7 @@ use crate::{
             Lease, Resume,
             catch_up::CatchUp,
             claim::Claim,
-            socket::{Outstanding, Queued, Recoverable},
+            socket::{Outstanding, Queued, Recoverable, SessionOrigin},
             takeover::SocketsByPid,
         },
     },
@@ -310,8 +310,9 @@ impl RecoveryLog {
         }
         let Session { pid, sid, rooms, data, trail } = session;
         let RetainedSession { stored, membership, rooms: held, outstanding } = data;
+        let origin = SessionOrigin { accepted: true, written: false, epoch: 0 };
         let recoverable =
-            Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding, true);
+            Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding, origin);
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);

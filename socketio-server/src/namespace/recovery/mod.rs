@@ -12,8 +12,8 @@
 //!
 //! A client may return before the server has noticed that its connection is lost. Its claim then
 //! ends the previous connection, and takes the session as soon as the disconnection handlers have
-//! started (`takeover.rs`). If the socket is on another node, its node hands the session over
-//! (`handover.rs`).
+//! started (`takeover.rs`). If the socket is on another node, its node stores the session
+//! (`handover.rs`), and the claim takes it from the store.
 //!
 //! Where the events are kept decides the rest (`Delivery` in `namespace/delivery.rs`):
 //!
@@ -58,6 +58,8 @@
 //!    `a_claim_that_comes_second_leaves_the_session_in_the_store`,
 //!    `a_session_stays_with_its_owner_if_the_owner_cannot_be_asked`,
 //!    `a_node_that_was_slow_to_reply_is_asked_again`,
+//!    `a_session_survives_the_loss_of_the_reply_to_its_handover`,
+//!    `a_session_survives_a_node_that_is_killed_while_it_claims_the_session`,
 //!    `a_session_survives_a_client_that_vanishes_during_the_query`,
 //!    `a_client_lost_during_the_query_may_claim_its_session_again`
 //! 7. *All or nothing.* If some missed events are no longer stored, or exceed the client's queue, the
@@ -74,7 +76,8 @@
 //!    `a_session_without_a_namespace_passes_the_middlewares_after_each_loss`
 //! 10. *Everything is limited and expires.* Events, bytes and sessions have limits, and a session that
 //!     expired leaves nothing behind.
-//!     `an_expired_session_is_freed_and_not_recovered`, `a_session_beyond_the_limit_is_not_recovered`
+//!     `an_expired_session_is_freed_and_not_recovered`, `a_session_beyond_the_limit_is_not_recovered`,
+//!     `an_address_asks_the_other_nodes_for_unknown_sessions_only_so_often`
 //! 11. *An engine in trouble costs only the session.* Every call of the store has a deadline.
 //!     `a_store_that_fails_to_find_a_session_costs_only_the_session`,
 //!     `other_sockets_are_served_while_the_store_hangs`, `a_store_in_trouble_costs_only_the_session`
@@ -93,7 +96,10 @@
 //!     `another_node_restores_the_session_of_a_killed_node`,
 //!     `a_session_that_is_lost_while_it_is_written_has_no_owner`,
 //!     `a_session_that_ends_deliberately_leaves_nothing_in_the_store`,
-//!     `a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing`
+//!     `a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing`,
+//!     `a_draining_node_stores_sessions_before_their_clients_leave`
+//! 14. *The latest owner wins.* The store refuses what an earlier owner of a session writes.
+//!     `an_owner_that_the_bus_hides_does_not_overwrite_the_session_of_the_next_owner`
 
 mod catch_up;
 mod claim;

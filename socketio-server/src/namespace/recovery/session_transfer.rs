@@ -3,14 +3,15 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, Offset, SocketDetails,
-    recovery::{Handover, SavedSession, SessionStore},
+    AdapterError, Offset,
+    recovery::{SavedSession, SessionStore, TakeOutcome},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
@@ -18,11 +19,15 @@ use crate::{
     namespace::{
         Namespace,
         cluster::TransferGuard,
-        recovery::{claim::Claim, engine_log::EngineLog},
+        recovery::{claim::Claim, engine_log::EngineLog, handover::HandoverOutcome},
     },
     socket::inner::SocketInner,
     sync::lock,
 };
+
+/// Number of owners that are asked for a session in turn. Each may have handed it over to the next
+/// one in the meantime.
+const MAX_OWNERS: usize = 4;
 
 /// The direction in which a session is being transferred.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,10 +114,6 @@ pub(crate) struct StoreLease {
 }
 
 impl StoreLease {
-    pub(super) fn session(&self) -> Option<&SavedSession> {
-        self.session.as_ref()
-    }
-
     /// Returns the session. The caller is responsible for it from now on.
     pub(super) fn into_session(mut self) -> Option<SavedSession> {
         self.session.take()
@@ -133,13 +134,14 @@ impl EngineLog {
     /// Writes a session to the store, in a task of its own. A connection that claims the session
     /// waits for it.
     fn save(&self, namespace: &Namespace, session: SavedSession) {
+        let session = SavedSession { owner: None, ..session };
         let transfer =
             self.begin_transfer(namespace, session.pid.clone(), TransferDirection::IntoStore);
         let (membership, lifetime) = (self.membership().clone(), self.session_lifetime());
         let task = async move {
             let engine = transfer.namespace.0.delivery.engine_log();
-            let _after_batch = match engine.and_then(EngineLog::writer) {
-                Some(writer) => Some(writer.between_batches().await),
+            let _after_batch = match engine {
+                Some(engine) => Some(engine.writer().between_batches().await),
                 None => None,
             };
             let save = async {
@@ -171,21 +173,16 @@ impl EngineLog {
     /// Removes the session of a socket that has left for good, if it may be in the store.
     pub(crate) fn forget(&self, socket: &SocketInner) {
         let recoverable = socket.recoverable.as_deref().filter(|it| it.written.ever());
-        let (Some(_), Some(recoverable), Ok(runtime)) =
-            (self.writer(), recoverable, Handle::try_current())
-        else {
-            return;
-        };
-        let pid = recoverable.pid().clone();
+        let (Some(recoverable), Ok(runtime)) = (recoverable, Handle::try_current()) else { return };
+        let (pid, epoch) = (recoverable.pid().clone(), recoverable.epoch());
         let transfer = self.begin_transfer(&socket.namespace, pid, TransferDirection::IntoStore);
         runtime.spawn(async move {
             let Some(engine) = transfer.namespace.0.delivery.engine_log() else { return };
-            let Some(writer) = engine.writer() else { return };
-            let _after_batch = writer.between_batches().await;
+            let _after_batch = engine.writer().between_batches().await;
             let membership = engine.membership();
             let Some(store) = membership.store().await else { return };
             if let Err(error) =
-                in_time(membership.request_timeout(), store.forget(&transfer.pid)).await
+                in_time(membership.request_timeout(), store.forget(&transfer.pid, epoch)).await
             {
                 let nsp = transfer.namespace.nsp();
                 tracing::warn!(target: "socketio::namespace", %nsp, %error, "an ended session stays stored until it expires");
@@ -202,15 +199,13 @@ impl EngineLog {
         store: Arc<dyn SessionStore>,
         claim: &Claim,
     ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
-        let (pid, from, began) =
-            (claim.pid.as_str().into(), claim.offset.as_str().into(), claim.began);
+        let (pid, from) = (claim.pid.as_str().into(), claim.offset.as_str().into());
+        let (began, address) = (claim.began, claim.address());
         let transfer = self.begin_transfer(namespace, pid, TransferDirection::OutOfStore);
         let namespace = namespace.clone();
         tokio::spawn(async move {
-            match namespace.0.delivery.engine_log() {
-                Some(engine) => engine.find_session(transfer, &*store, &from, began).await,
-                None => Ok(None),
-            }
+            let Some(engine) = namespace.0.delivery.engine_log() else { return Ok(None) };
+            engine.find_session(transfer, &*store, &from, (began, address)).await
         })
     }
 
@@ -219,78 +214,64 @@ impl EngineLog {
         transfer: SessionTransfer,
         store: &dyn SessionStore,
         from: &Offset,
-        began: Instant,
+        (began, address): (Instant, Option<IpAddr>),
     ) -> Result<Option<StoreLease>, AdapterError> {
-        let pid = transfer.pid.clone();
         let timeout = self.membership().request_timeout();
-        if let Some(handed_over) = self.log().take_over(&pid, began) {
+        if let Some(handed_over) = self.log().take_over(&transfer.pid, began) {
             let lease = tokio::time::timeout(timeout, handed_over).await;
             return Ok(lease.ok().and_then(Result::ok).flatten());
         }
-        let take = || in_time(timeout.saturating_mul(2), store.take(&pid, from));
-        let mut lease = StoreLease { session: None, transfer };
-        // A session with an owner stays stored until the owner has replied or is known to be gone,
-        // so that it survives if this node is killed in the meantime.
-        let mut asked = None;
-        if self.writer().is_some()
-            && let Some(owner) = in_time(timeout, store.owner(&pid)).await?
-        {
-            let handover = self.request_handover(pid.clone(), Some(owner.clone()), began).await?;
-            let stored = handover == Handover::Stored;
-            if stored && in_time(timeout, store.owner(&pid)).await?.is_some() {
-                // Another client has the session. It stays stored.
-                return Ok(None);
-            }
-            asked = Some((owner, handover));
-        }
-        if !matches!(asked, Some((_, Handover::Session(_)))) {
-            lease.session = take().await?;
-        }
-        let handover = match (&lease.session, asked) {
-            (None, Some((_, handover @ Handover::Session(_)))) => handover,
-            (None, Some(_)) => return Ok(None),
-            (None, None) => self.request_handover(pid.clone(), None, began).await?,
-            (Some(session), asked) => match &session.owner {
-                _ if session
-                    .nsp
-                    .as_ref()
-                    .is_some_and(|nsp| nsp != lease.transfer.namespace.nsp()) =>
-                {
-                    return Ok(Some(lease));
-                }
-                None => Handover::Unknown,
-                Some(owner) => match asked {
-                    Some((asked, handover)) if asked == *owner => handover,
-                    _ => self.request_handover(pid.clone(), Some(owner.clone()), began).await?,
-                },
-            },
-        };
-        match handover {
-            Handover::Session(SocketDetails { id, rooms, data, .. }) => {
-                let nsp = Some(lease.transfer.namespace.nsp().clone());
-                let session = SavedSession { nsp, pid, sid: id, rooms, data, owner: None };
-                lease.session = Some(session);
-            }
-            // The owner may have stored the session since. If another client has it by now, it has
-            // an owner again.
-            Handover::Stored => {
-                if lease.session.is_none() {
-                    lease.session = take().await?;
-                }
-                if lease.session.as_ref().is_some_and(|session| session.owner.is_some()) {
-                    return Ok(None);
-                }
-            }
-            // Without an owner, or with one that is gone, no socket has the session.
-            Handover::Unknown => {}
-        }
-        if let (Some(session), Some(_)) = (&lease.session, self.writer()) {
+        let session = self.take(store, &transfer.pid, from, (began, address)).await?;
+        let Some(mut session) = session else { return Ok(None) };
+        // What another node still writes of this session is out of date from now on.
+        session.epoch = session.epoch.saturating_add(1);
+        let kept = self.is_crash_safe() || session.owner.is_some();
+        session.owner = kept.then(|| self.membership().uid().clone());
+        let lease = StoreLease { session: Some(session.clone()), transfer };
+        if kept {
             // Until its socket is connected, the session survives this node too.
-            let owner = Some(self.membership().uid().clone());
-            let session = SavedSession { owner, ..session.clone() };
             let _ = in_time(timeout, store.persist(session, self.stored_lifetime())).await;
         }
-        Ok(Some(lease).filter(|lease| lease.session.is_some()))
+        Ok(Some(lease))
+    }
+
+    /// Takes a session out of the store, after the node that has it has stored it there. A session
+    /// with an owner stays stored until the owner has replied or is known to be gone, so that it
+    /// survives if this node is killed in the meantime.
+    async fn take(
+        &self,
+        store: &dyn SessionStore,
+        pid: &ByteString,
+        from: &Offset,
+        (began, address): (Instant, Option<IpAddr>),
+    ) -> Result<Option<SavedSession>, AdapterError> {
+        let timeout = self.membership().request_timeout().saturating_mul(2);
+        let (mut asked, mut gone) = (None, None);
+        for _ in 0..MAX_OWNERS {
+            let owner = match in_time(timeout, store.take(pid, from, gone.as_ref())).await? {
+                TakeOutcome::Session(session) => return Ok(Some(session)),
+                // Another claim came first, or no node had the session.
+                TakeOutcome::Missing if asked.is_some() => return Ok(None),
+                TakeOutcome::Missing => None,
+                TakeOutcome::Owned(owner) => Some(owner),
+            };
+            // The owner keeps the session, or has not stored it in time.
+            if asked.as_ref() == Some(&owner) || owner.as_ref() == Some(self.membership().uid()) {
+                return Ok(None);
+            }
+            let outcome = match &owner {
+                Some(_) => self.request_handover(pid.clone(), owner.clone(), began).await?,
+                None => self.request_unowned(pid.clone(), (began, address)).await?,
+            };
+            gone = match outcome {
+                HandoverOutcome::Stored => None,
+                HandoverOutcome::Unknown if owner.is_none() => return Ok(None),
+                // The reply may have been lost, and the session stored.
+                HandoverOutcome::Unknown | HandoverOutcome::NoReply => owner.clone(),
+            };
+            asked = Some(owner);
+        }
+        Ok(None)
     }
 
     fn begin_transfer(

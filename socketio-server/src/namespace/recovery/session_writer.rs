@@ -100,7 +100,11 @@ impl SessionWriter {
 
     /// Writes the sessions that have changed, at most one batch. Returns whether the store has
     /// accepted them, and whether more are waiting.
-    async fn write_batch(&self, engine: &EngineLog, membership: &Membership) -> (bool, bool) {
+    pub(super) async fn write_batch(
+        &self,
+        engine: &EngineLog,
+        membership: &Membership,
+    ) -> (bool, bool) {
         let Some(store) = membership.store().await else { return (true, false) };
         let _exclusive = self.batch.write().await;
         let sockets: Vec<_> = {
@@ -138,8 +142,7 @@ fn session_to_write(engine: &EngineLog, socket: &SocketInner) -> Option<SavedSes
     if !socket.is_connected() {
         return None;
     }
-    let owner = Some(engine.membership().uid().clone());
-    Some(SavedSession { owner, ..engine.session_of(socket, recoverable.pid().clone()) })
+    Some(engine.session_of(socket, recoverable.pid().clone()))
 }
 
 impl EngineLog {
@@ -161,14 +164,13 @@ async fn run(namespace: Weak<NamespaceInner>, due: Arc<Notify>) {
     loop {
         let Some(namespace) = namespace.upgrade() else { return };
         let Some(engine) = namespace.delivery.engine_log() else { return };
-        let Some(writer) = engine.writer() else { return };
         let interval = renewal_interval(engine.session_lifetime());
         // Also while other sessions change all the time.
         if renewed.elapsed() >= interval {
             renewed = Instant::now();
             engine.log().sockets().all().iter().for_each(|socket| engine.session_changed(socket));
         }
-        let (accepted, more) = writer.write_batch(engine, engine.membership()).await;
+        let (accepted, more) = engine.writer().write_batch(engine, engine.membership()).await;
         drop(namespace);
         sleep(if accepted { PAUSE } else { PAUSE_AFTER_FAILURE }).await;
         if !more {

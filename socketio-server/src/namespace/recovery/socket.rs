@@ -37,6 +37,18 @@ pub(crate) struct Recoverable {
     accepted: AtomicBool,
     pub(super) successor: Mutex<Successor>,
     pub(super) written: Written,
+    /// How often the session was restored from the store.
+    epoch: u64,
+}
+
+/// What is known about a session that is restored.
+pub(super) struct SessionOrigin {
+    /// Whether middlewares of this namespace have accepted it before.
+    pub(super) accepted: bool,
+    /// Whether it is in the store while its client is connected.
+    pub(super) written: bool,
+    /// How often it was restored from the store.
+    pub(super) epoch: u64,
 }
 
 /// The events that a socket was sent. It changes under the lock of the log.
@@ -68,6 +80,7 @@ impl Recoverable {
             accepted: AtomicBool::new(true),
             successor: Mutex::default(),
             written: Written::default(),
+            epoch: 0,
         }))
     }
 
@@ -78,7 +91,7 @@ impl Recoverable {
         from: Position,
         catch_up: CatchUp,
         outstanding: Arc<Outstanding>,
-        accepted: bool,
+        SessionOrigin { accepted, written, epoch }: SessionOrigin,
     ) -> Self {
         Self {
             pid,
@@ -88,8 +101,14 @@ impl Recoverable {
             restored_at: Some(now()),
             accepted: AtomicBool::new(accepted),
             successor: Mutex::default(),
-            written: Written::from_start(),
+            written: if written { Written::from_start() } else { Written::default() },
+            epoch,
         }
+    }
+
+    /// Returns how often the session was restored from the store.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     pub(super) fn restored_at(&self) -> Option<Instant> {

@@ -12,7 +12,7 @@ use bytestring::ByteString;
 use socketio_adapter::{
     AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, Message, NodeId, Offset,
     Parcel, Seat,
-    recovery::{Page, PageSize, SavedSession, SessionStore},
+    recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_server::{
     ClusterAdapter, ClusterLimits, MemoryCluster, MemoryLog, Recovery, ServerConfig, Socket,
@@ -317,17 +317,10 @@ impl SessionStore for Sessions {
         })
     }
 
-    fn owner<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<Option<NodeId>, AdapterError>> {
+    fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
-            self.store.owner(pid).await
-        })
-    }
-
-    fn forget<'a>(&'a self, pid: &'a str) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move {
-            self.suffer().await?;
-            self.store.forget(pid).await
+            self.store.forget(pid, epoch).await
         })
     }
 
@@ -335,10 +328,11 @@ impl SessionStore for Sessions {
         &'a self,
         pid: &'a str,
         offset: &'a Offset,
-    ) -> BoxFuture<'a, Result<Option<SavedSession>, AdapterError>> {
+        gone: Option<&'a NodeId>,
+    ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             self.suffer().await?;
-            let taken = self.store.take(pid, offset).await;
+            let taken = self.store.take(pid, offset, gone).await;
             until(|| *self.state.trouble.lock().unwrap() != Trouble::LateSession).await;
             taken
         })
