@@ -200,8 +200,9 @@ impl StreamsEngine {
         let timeouts = redis.connector.timeouts();
         let reading = timeout(timeouts.connection + timeouts.response, reader.ready());
         reading.await.map_err(engine)??;
-        let last = reader::last_id(redis.keys.query(&reader::read_last(&stream)).await?);
-        reader.add(seat.clone(), last, inbox);
+        // Entries that are appended from now on are delivered, even while the last one is read.
+        let joining = reader.add(seat.clone(), inbox);
+        joining.begin_after(reader::last_id(redis.keys.query(&reader::read_last(&stream)).await?));
         let sessions = Arc::new(Sessions {
             engine: redis.clone(),
             nsp: seat.nsp.clone(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use redis::{Cmd, RedisError, RedisResult, cmd};
-use socketio_adapter::{AdapterError, Body, ClusterLimits, Inbox, Seat};
+use socketio_adapter::{AdapterError, Body, ClusterLimits, Inbox, Message, MessageError, Seat};
 use tokio::sync::watch;
 
 use super::entry::{Entry, StreamId};
@@ -48,9 +48,72 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// A namespace that reads the stream.
 struct Member {
     seat: Seat,
-    /// The last entry before the namespace joined.
-    after: StreamId,
     inbox: Arc<dyn Inbox>,
+    beginning: Mutex<Beginning>,
+}
+
+/// The entry after which a namespace gets entries.
+enum Beginning {
+    /// It is not known yet. Entries wait until it is.
+    Unknown(Vec<Delivery>),
+    /// The last entry before the namespace joined.
+    After(StreamId),
+}
+
+struct Delivery {
+    id: StreamId,
+    message: Result<Message, MessageError>,
+}
+
+/// A namespace that is joining. Dropping it before it begins removes the namespace.
+pub(super) struct JoiningMember<'a> {
+    reader: &'a Reader,
+    member: Arc<Member>,
+}
+
+impl JoiningMember<'_> {
+    /// Delivers the entries after `last` to the namespace from now on.
+    pub(super) fn begin_after(self, last: StreamId) {
+        let mut beginning = lock(&self.member.beginning);
+        // The lock is held meanwhile, so that no later entry comes first.
+        if let Beginning::Unknown(waiting) =
+            std::mem::replace(&mut *beginning, Beginning::After(last))
+        {
+            let begun = waiting.into_iter().filter(|delivery| delivery.id > last);
+            begun.for_each(|delivery| self.member.receive(delivery));
+        }
+    }
+}
+
+impl Drop for JoiningMember<'_> {
+    fn drop(&mut self) {
+        if matches!(&*lock(&self.member.beginning), Beginning::Unknown(_)) {
+            self.reader.remove(&self.member.seat);
+        }
+    }
+}
+
+impl Member {
+    fn deliver(&self, delivery: Delivery) {
+        let mut beginning = lock(&self.beginning);
+        match &mut *beginning {
+            Beginning::Unknown(waiting) => waiting.push(delivery),
+            Beginning::After(last) if delivery.id > *last => {
+                drop(beginning);
+                self.receive(delivery);
+            }
+            Beginning::After(_) => {}
+        }
+    }
+
+    fn receive(&self, Delivery { id, message }: Delivery) {
+        match message {
+            // A node has already executed its own requests, except for broadcasts.
+            Ok(message) if message.uid == self.seat.uid && !is_broadcast(&message.body) => {}
+            Ok(message) => self.inbox.receive(message, Some(id.to_string().into())),
+            Err(error) => self.inbox.garbage(&error),
+        }
+    }
 }
 
 /// Configuration of a reader.
@@ -81,8 +144,12 @@ impl Reader {
         }
     }
 
-    pub(super) fn add(&self, seat: Seat, after: StreamId, inbox: Arc<dyn Inbox>) {
-        self.seats().push(Arc::new(Member { seat, after, inbox }));
+    /// Adds a namespace. It gets no entry before [`JoiningMember::begin_after`].
+    pub(super) fn add(&self, seat: Seat, inbox: Arc<dyn Inbox>) -> JoiningMember<'_> {
+        let beginning = Beginning::Unknown(Vec::new()).into();
+        let member = Arc::new(Member { seat, inbox, beginning });
+        self.seats().push(member.clone());
+        JoiningMember { reader: self, member }
     }
 
     pub(super) fn remove(&self, seat: &Seat) {
@@ -130,22 +197,14 @@ impl Reader {
         let Some(nsp) = entry.text("nsp") else { return };
         let seats: Vec<_> = {
             let seats = self.seats();
-            let reads = |member: &&Arc<Member>| member.seat.nsp == *nsp && member.after < entry.id;
+            let reads = |member: &&Arc<Member>| member.seat.nsp == *nsp;
             seats.iter().filter(reads).cloned().collect()
         };
         if seats.is_empty() {
             return;
         }
-        let message = entry.message(limits);
         for member in seats {
-            match &message {
-                // A node has already executed its own requests, except for broadcasts.
-                Ok(message) if message.uid == member.seat.uid && !is_broadcast(&message.body) => {}
-                Ok(message) => {
-                    member.inbox.receive(message.clone(), Some(entry.id.to_string().into()));
-                }
-                Err(error) => member.inbox.garbage(error),
-            }
+            member.deliver(Delivery { id: entry.id, message: entry.message(limits) });
         }
     }
 
@@ -203,4 +262,51 @@ pub(super) fn read_last(stream: &str) -> Cmd {
 
 pub(super) fn last_id(answer: redis::Value) -> StreamId {
     Entry::list(answer).first().map(|entry| entry.id).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+    use socketio_adapter::Offset;
+    use socketio_parser::Nsp;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<Offset>>);
+
+    impl Inbox for Seen {
+        fn receive(&self, _: Message, offset: Option<Offset>) {
+            lock(&self.0).extend(offset);
+        }
+
+        fn garbage(&self, _: &MessageError) {
+            lock(&self.0).push("garbage".into());
+        }
+    }
+
+    fn entry(id: &str) -> Entry {
+        let text = |text: &str| Value::BulkString(text.into());
+        let fields = ["nsp", "/", "uid", "other", "type", "3", "data", "{}"].map(text).to_vec();
+        let entries = Value::Array(vec![Value::Array(vec![text(id), Value::Array(fields)])]);
+        Entry::list(entries).pop().unwrap()
+    }
+
+    #[test]
+    fn entries_that_are_appended_while_a_namespace_joins_are_delivered() {
+        let (reader, seen) = (Reader::new("stream".into()), Arc::new(Seen::default()));
+        let limits = ClusterLimits::default();
+        let seat = Seat { nsp: Nsp::root(), uid: "node".into() };
+        reader.deliver(&entry("1-0"), &limits);
+        let joining = reader.add(seat.clone(), seen.clone());
+        // The first of these was in the stream when its end was read.
+        reader.deliver(&entry("2-0"), &limits);
+        reader.deliver(&entry("3-0"), &limits);
+        joining.begin_after(StreamId::parse("2-0").unwrap());
+        reader.deliver(&entry("4-0"), &limits);
+        assert_eq!(lock(&seen.0).len(), 2);
+        // A namespace that fails to join is removed.
+        drop(reader.add(seat, seen.clone()));
+        assert_eq!(reader.seats().len(), 1);
+    }
 }
