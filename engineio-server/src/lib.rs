@@ -98,6 +98,8 @@ mod http_compression;
 #[doc(hidden)]
 pub mod internal;
 mod listen;
+#[cfg(all(test, shuttle))]
+mod models;
 #[cfg(feature = "compression")]
 mod per_message_deflate;
 mod proxy;

@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     hash::{Hash, Hasher},
     ops::Deref,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ use crate::{
     shared::Shared,
     sleep,
     stats::{Counters, Stats},
-    sync::{read, write},
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, read, write},
     unauthenticated::Unauthenticated,
 };
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     task::{Poll, Waker},
     time::Instant,
 };
@@ -17,7 +17,7 @@ use engineio_parser::{
 use crate::{
     handshake::Handshake,
     stats::Counters,
-    sync::lock,
+    sync::{Mutex, MutexGuard, lock},
     transport::{MessageTransport, jsonp::Jsonp},
     unauthenticated::Slot,
 };

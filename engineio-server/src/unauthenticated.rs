@@ -3,10 +3,13 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
 };
 
-use crate::{error::RequestError, sync::lock};
+use crate::{
+    error::RequestError,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 /// The number of unauthenticated sessions by address. Empty if they are not limited.
 #[derive(Debug, Default)]

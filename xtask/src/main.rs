@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod golden;
+mod models;
 mod npm;
 mod process;
 mod test;
@@ -21,7 +22,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--quick] [suite…]      run all checks and tests; --quick skips docs, other builds and interop
-                               suites: fmt clippy features tidy engines tests docs api readme wasm minimal rigs node client cluster python soak browser
+                               suites: fmt clippy features tidy engines tests models docs api readme wasm minimal rigs node client cluster python soak browser
   demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   api [--update]               compare the public items of the crates with the lists in xtask/api
@@ -34,6 +35,7 @@ usage: cargo xtask <command>
   rehearse [adapter…]          replace nodes under traffic, SIGTERM and SIGKILL, ours and Node's; prints what was lost
   sim [--seeds N] [--from S] [--seed S]
                                run N simulated worlds (default 1000), or one and print its trace
+  models [--iterations N]      run the models of threads under shuttle, in 2 N orders each (default 100000)
   golden                       regenerate the golden vectors with the Node packages
   fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
 
@@ -65,6 +67,7 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
             workspace.cargo().args(["run", "--release", "-p", "sim", "--quiet", "--"]).args(args),
         )
         .map(|()| ExitCode::SUCCESS),
+        "models" => models::main(&workspace, args),
         "golden" => golden::main(&workspace, args),
         "fuzz" => fuzz::main(&workspace, args),
         "help" | "--help" | "-h" => {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-use crate::sync::lock;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Largest piece passed to the connection at once. This is what it can hold of a body whose stream
 /// window is closed.

@@ -12,7 +12,7 @@ use super::outcome::{Outcome, Suite};
 use super::python;
 use super::readme::readme;
 use crate::workspace::Workspace;
-use crate::{api, process, tidy};
+use crate::{api, models, process, tidy};
 
 pub(super) const ALL: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", quick: true, run: fmt },
@@ -35,6 +35,12 @@ pub(super) const ALL: &[Suite] = &[
         about: "unit, integration, property and documentation tests",
         quick: true,
         run: tests,
+    },
+    Suite {
+        name: "models",
+        about: "threads of a session, in many orders under shuttle",
+        quick: false,
+        run: models,
     },
     Suite { name: "docs", about: "documentation, warnings denied", quick: false, run: docs },
     Suite {
@@ -199,6 +205,14 @@ pub(super) fn libtest(cargo: &mut Command) -> Result<Outcome, String> {
     })?;
     Ok(counts
         .outcome(status.success(), "`cargo test` failed outside the tests; its message is above"))
+}
+
+fn models(workspace: &Workspace) -> Result<Outcome, String> {
+    let mut outcome = Outcome::default();
+    for mut program in models::programs(workspace, 500)? {
+        outcome.add(libtest(&mut program)?);
+    }
+    Ok(outcome)
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome, String> {
