@@ -1,7 +1,7 @@
 //! Packets in wire form, encoded once and shared by every recipient.
 
 use std::{
-    fmt, io,
+    fmt,
     sync::{Arc, OnceLock},
 };
 
@@ -60,6 +60,7 @@ pub struct WireFrame {
 
 impl WireFrame {
     /// Wraps bytes that already are a complete WebSocket frame, such as a pong or a close frame.
+    #[inline]
     pub fn raw(body: Bytes) -> Self {
         Self { header: [0; HEADROOM + 1], header_len: 0, body }
     }
@@ -75,6 +76,7 @@ impl WireFrame {
     }
 
     /// The bytes to write before `body`. Empty if `body` already begins with them.
+    #[inline]
     pub fn header(&self) -> &[u8] {
         self.header.get(..usize::from(self.header_len)).unwrap_or_default()
     }
@@ -83,9 +85,21 @@ impl WireFrame {
 impl Frame {
     /// A text packet.
     pub fn text(kind: PacketType, text: &str) -> Self {
-        let mut writer = FrameWriter::with_capacity(kind, text.len());
-        writer.put(text.as_bytes());
-        writer.finish()
+        let mut buffer = Vec::with_capacity(HEADROOM + 1 + text.len());
+        buffer.extend_from_slice(&[0; HEADROOM]);
+        buffer.push(kind.digit());
+        buffer.extend_from_slice(text.as_bytes());
+        Self::from_text(buffer)
+    }
+
+    /// Writes the header of a text frame into the room in front of the packet.
+    fn from_text(mut buffer: Vec<u8>) -> Self {
+        let payload = buffer.len() - HEADROOM;
+        let header = header_len(payload);
+        if let Some(out) = buffer.get_mut(HEADROOM - header..) {
+            write_header(out, TEXT, payload);
+        }
+        Self { body: buffer.into(), forms: None, binary: false, compress: true }
     }
 
     /// A binary message that shares `data`.
@@ -94,12 +108,14 @@ impl Frame {
     }
 
     /// Whether this is a binary message.
+    #[inline]
     pub fn is_binary(&self) -> bool {
         self.binary
     }
 
     /// Whether transports may compress this frame. See
     /// [`Frames::compress`](crate::Frames::compress).
+    #[inline]
     pub fn may_compress(&self) -> bool {
         self.compress
     }
@@ -122,6 +138,7 @@ impl Frame {
     }
 
     /// The length of [`payload`](Self::payload) in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         match self.body() {
             Body::Text(buffer) => buffer.len() - HEADROOM,
@@ -151,6 +168,7 @@ impl Frame {
     }
 
     /// Like [`websocket`](Self::websocket), but passes the buffer on.
+    #[inline]
     pub fn into_websocket(self, revision: Revision) -> WireFrame {
         let mut body = self.body;
         if !self.binary {
@@ -277,7 +295,8 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Builds a text frame in place, behind room for the WebSocket header and the packet's digit.
+/// Builds the text frame of a message in place, behind room for the WebSocket header and the packet's
+/// digit.
 ///
 /// The data must be UTF-8, because the frame is sent as text.
 #[derive(Debug)]
@@ -286,71 +305,35 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// A writer for a message, with room for `capacity` bytes of data. If that is exactly what is
-    /// written, the frame needs one allocation.
-    pub fn message(capacity: usize) -> Self {
-        Self::with_capacity(PacketType::Message, capacity)
-    }
-
-    fn with_capacity(kind: PacketType, capacity: usize) -> Self {
-        let mut buffer = Vec::with_capacity(HEADROOM + 1 + capacity);
+    /// A writer for a message that reuses the memory of `buffer`, whose content is lost.
+    #[inline]
+    pub fn message(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
         buffer.extend_from_slice(&[0; HEADROOM]);
-        buffer.push(kind.digit());
+        buffer.push(PacketType::Message.digit());
         Self { buffer }
     }
 
-    /// Appends bytes.
+    /// The buffer, to which the data is appended. What it contains already must stay.
     #[inline]
-    pub fn put(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
-    /// The number of data bytes written so far.
-    pub fn len(&self) -> usize {
-        self.buffer.len() - HEADROOM - 1
+    /// The frame, in memory of exactly its size.
+    pub fn copy(&self) -> Frame {
+        Frame::from_text(self.buffer.clone())
     }
 
-    /// Whether no data has been written.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The data written so far. Lets the caller fill in a header that depends on what follows it.
-    pub fn data_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(HEADROOM + 1..).unwrap_or_default()
-    }
-
-    /// Finishes the frame.
-    pub fn finish(mut self) -> Frame {
-        let payload = self.buffer.len() - HEADROOM;
-        let header = header_len(payload);
-        if let Some(out) = self.buffer.get_mut(HEADROOM - header..) {
-            write_header(out, TEXT, payload);
-        }
-        Frame { body: self.buffer.into(), forms: None, binary: false, compress: true }
-    }
-}
-
-impl io::Write for FrameWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes);
-        Ok(bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.put(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// The buffer, to be used again.
+    #[inline]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn websocket(frame: &Frame, revision: Revision) -> Vec<u8> {
@@ -439,14 +422,11 @@ mod tests {
 
     #[test]
     fn a_frame_is_written_in_place() {
-        let mut writer = FrameWriter::message(0);
-        assert!(writer.is_empty());
-        write!(writer, "__{}", 7).unwrap();
-        writer.put(b"y");
-        writer.data_mut()[..2].copy_from_slice(b"2[");
-        assert_eq!(writer.len(), 4);
-        let frame = writer.finish();
+        let mut writer = FrameWriter::message(b"former".to_vec());
+        writer.buffer().extend_from_slice(b"2[7y");
+        let frame = writer.copy();
         assert_eq!(frame.payload(), "42[7y");
         assert_eq!(frame.kind(), PacketType::Message);
+        assert!(writer.into_buffer().capacity() >= HEADROOM);
     }
 }

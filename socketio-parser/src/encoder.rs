@@ -8,12 +8,12 @@ use serde::Serialize;
 #[cfg(feature = "msgpack")]
 use crate::msgpack;
 use crate::{
-    binary,
+    binary::{self, Encoded},
     error::EncodeError,
     event::is_reserved,
-    json::JsFormatter,
+    json::{write_string, write_u64},
     kind::PacketType,
-    list,
+    list::{self, Json},
     nsp::{Nsp, NspError},
     packet::{AckId, Protocol},
 };
@@ -271,25 +271,25 @@ impl Parser {
 fn control(parser: Parser, kind: PacketType, nsp: &Nsp, json: &[u8]) -> Frames {
     match parser {
         Parser::Json => {
-            let mut out = start(kind, nsp, None, 0, json.len());
-            out.put(json);
-            out.finish().into()
+            let mut out = FrameWriter::message(Vec::new());
+            write_head(&mut out, kind, nsp, None, 0);
+            out.buffer().extend_from_slice(json);
+            out.copy().into()
         }
         #[cfg(feature = "msgpack")]
         Parser::MsgPack => msgpack::encode(kind, nsp, None, text(json), &[]),
     }
 }
 
-/// Converts the output of `serde_json` to a text.
+/// Converts the output of the serializer to a text.
 #[cfg(feature = "msgpack")]
 fn text(json: &[u8]) -> &str {
     str::from_utf8(json).unwrap_or_default()
 }
 
 thread_local! {
-    /// The buffer for serialized arguments. Only after serialization are their length and the
-    /// number of attachments known, so the frame's buffer can then be allocated once with its exact
-    /// size.
+    /// The buffer in which packets are written. Only afterwards is their length known, so that the
+    /// frame's buffer can be allocated once with its exact size.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -305,100 +305,124 @@ fn encode_list<T: Serialize + ?Sized>(
     args: &T,
     last: Option<&[u8]>,
 ) -> Result<Frames, EncodeError> {
-    // Taken instead of borrowed, because user code may encode another packet during the
-    // serialization.
-    let mut json = SCRATCH.take();
-    json.clear();
-    if let Some(event) = event {
-        serde_json::to_writer(&mut json, event)?;
-    }
-    let name_len = json.len();
-    let (is_list, encoded) = binary::encoding(|| list::write_args(&mut json, args))?;
-    let (name, mut items) = json.split_at(name_len);
-    if is_list {
-        items = items.get(1..items.len().saturating_sub(1)).unwrap_or_default();
-    }
-    if let Some(raw) = &encoded.raw {
-        items = raw.as_bytes();
-    }
-    let attachments = encoded.attachments;
-    let comma: &[u8] = if name.is_empty() || items.is_empty() { b"" } else { b"," };
-    let last = last.unwrap_or_default();
-    let before_last: &[u8] = if last.is_empty() { b"" } else { b"," };
-    let list = [b"[", name, comma, items, before_last, last, b"]"];
-    let frames = match parser {
-        Parser::Json => {
-            let payload = list.iter().map(|part| part.len()).sum();
-            let mut out = start(kind, nsp, id, attachments.len(), payload);
-            list.into_iter().for_each(|part| out.put(part));
-            match attachments.is_empty() {
-                true => out.finish().into(),
-                false => Frames::new(out.finish(), attachments),
-            }
-        }
-        #[cfg(feature = "msgpack")]
-        Parser::MsgPack => msgpack::encode(kind, nsp, id, text(&list.concat()), &attachments),
-    };
-    if json.capacity() <= MAX_SCRATCH {
-        // `with` instead of `LocalKey::set`, which does more work.
-        SCRATCH.with(|scratch| scratch.set(json));
-    }
-    Ok(frames)
+    let mut list = OpenList::new(parser, kind, nsp, id, event);
+    let write = || list::write_args(list.out.buffer(), event.is_some(), args);
+    let ((), encoded) = binary::encoding(write)?;
+    Ok(list.finish(encoded, last))
 }
 
-/// Writes the type, number of attachments, namespace and ack id, and reserves `payload` bytes.
-fn start(
+/// A packet whose list of arguments is being written. In contrast to [`encode_list`] its code exists
+/// once for all types of arguments.
+struct OpenList<'a> {
+    parser: Parser,
+    kind: PacketType,
+    nsp: &'a Nsp,
+    id: Option<AckId>,
+    out: FrameWriter,
+    /// The positions of the list and of its first argument.
+    list: usize,
+    args: usize,
+}
+
+impl<'a> OpenList<'a> {
+    fn new(
+        parser: Parser,
+        kind: PacketType,
+        nsp: &'a Nsp,
+        id: Option<AckId>,
+        event: Option<&str>,
+    ) -> Self {
+        // Taken instead of borrowed, because user code may encode another packet during the
+        // serialization.
+        let mut out = FrameWriter::message(SCRATCH.take());
+        write_head(&mut out, kind, nsp, id, 0);
+        let json = out.buffer();
+        let list = json.len();
+        json.push(b'[');
+        if let Some(event) = event {
+            write_string(json, event);
+        }
+        let args = json.len();
+        Self { parser, kind, nsp, id, out, list, args }
+    }
+
+    fn finish(self, encoded: Encoded, last: Option<&[u8]>) -> Frames {
+        let Self { parser, kind, nsp, id, mut out, list, args } = self;
+        let Encoded { attachments, raw } = encoded;
+        let json = out.buffer();
+        if let Some(raw) = raw {
+            json.truncate(args);
+            append(json, raw.as_bytes());
+        }
+        append(json, last.unwrap_or_default());
+        json.push(b']');
+        let frames = match parser {
+            Parser::Json if attachments.is_empty() => out.copy().into(),
+            Parser::Json => {
+                let mut counted = FrameWriter::message(Vec::new());
+                write_head(&mut counted, kind, nsp, id, attachments.len());
+                counted.buffer().extend_from_slice(json.get(list..).unwrap_or_default());
+                Frames::new(counted.copy(), attachments)
+            }
+            #[cfg(feature = "msgpack")]
+            Parser::MsgPack => {
+                let list = text(json.get(list..).unwrap_or_default());
+                msgpack::encode(kind, nsp, id, list, &attachments)
+            }
+        };
+        let buffer = out.into_buffer();
+        if buffer.capacity() <= MAX_SCRATCH {
+            // `with` instead of `LocalKey::set`, which does more work.
+            SCRATCH.with(|scratch| scratch.set(buffer));
+        }
+        frames
+    }
+}
+
+/// Appends an item to an open list.
+fn append(json: &mut Vec<u8>, item: &[u8]) {
+    if item.is_empty() {
+        return;
+    }
+    if json.last() != Some(&b'[') {
+        json.push(b',');
+    }
+    json.extend_from_slice(item);
+}
+
+/// Writes the type, number of attachments, namespace and ack id.
+fn write_head(
+    out: &mut FrameWriter,
     kind: PacketType,
     nsp: &Nsp,
     id: Option<AckId>,
     attachments: usize,
-    payload: usize,
-) -> FrameWriter {
+) {
+    let out = out.buffer();
     let kind = match kind {
         _ if attachments == 0 => kind,
         PacketType::Ack => PacketType::BinaryAck,
         _ => PacketType::BinaryEvent,
     };
-    let (mut count, mut digits) = ([0; 20], [0; 20]);
-    let count = if attachments > 0 { decimal(&mut count, attachments as u64) } else { b"" };
-    let dash: &[u8] = if count.is_empty() { b"" } else { b"-" };
-    let (nsp, comma): (_, &[u8]) = if nsp.is_root() { ("", b"") } else { (nsp.as_str(), b",") };
-    let rounded;
-    let id = match id.map(|id| (id, id.get())) {
-        Some((_, Some(exact))) => decimal(&mut digits, exact),
-        Some((id, None)) => {
-            rounded = id.to_string();
-            rounded.as_bytes()
-        }
-        None => b"",
-    };
-    let head = count.len() + dash.len() + nsp.len() + comma.len() + id.len();
-    let mut out = FrameWriter::message(1 + head + payload);
-    out.put(&[b'0' + kind as u8]);
-    if head > 0 {
-        [count, dash, nsp.as_bytes(), comma, id].into_iter().for_each(|part| out.put(part));
+    out.push(b'0' + kind as u8);
+    if attachments > 0 {
+        write_u64(out, attachments as u64);
+        out.push(b'-');
     }
-    out
-}
-
-/// Returns the decimal digits of a number.
-fn decimal(digits: &mut [u8; 20], mut number: u64) -> &[u8] {
-    let mut first = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-        first -= 1;
-        if number == 0 {
-            break;
-        }
+    if !nsp.is_root() {
+        out.extend_from_slice(nsp.as_str().as_bytes());
+        out.push(b',');
     }
-    digits.get(first..).unwrap_or_default()
+    match id.map(|id| (id, id.get())) {
+        Some((_, Some(exact))) => write_u64(out, exact),
+        Some((id, None)) => out.extend_from_slice(id.to_string().as_bytes()),
+        None => {}
+    }
 }
 
 /// Serializes a value that must not contain binary.
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut json = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut json, JsFormatter);
-    binary::outside(|| value.serialize(&mut serializer))?;
+    binary::outside(|| value.serialize(Json(&mut json)))?;
     Ok(json)
 }

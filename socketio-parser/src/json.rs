@@ -1,40 +1,85 @@
-//! JavaScript's format of numbers, in which `serde_json` differs from `JSON.stringify`, and bytes
-//! as attachments.
-
-use std::io;
+//! Strings and numbers in JSON, as `JSON.stringify` writes them. `serde_json` differs from it in the
+//! format of floating-point numbers.
 
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use crate::binary::{self, NUM, PLACEHOLDER};
+use crate::scan;
 
-/// `serde_json`'s compact form, except that floating-point numbers are written as `JSON.stringify`
-/// writes them (`1`, not `1.0`).
-pub(crate) struct JsFormatter;
+/// Writes a string in quotes, with the escapes that are necessary.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    let end = scan::plain(bytes, 0);
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    if end == bytes.len() {
+        out.extend_from_slice(bytes);
+    } else {
+        write_escaped(out, bytes, end);
+    }
+    out.push(b'"');
+}
 
-impl Formatter for JsFormatter {
-    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        match value.abs() {
-            whole if whole.fract() == 0.0 && whole < 1e15 => write!(writer, "{}", value as i64),
-            // In this range both write the same digits in the same form.
-            1e-5..1e15 => CompactFormatter.write_f64(writer, value),
-            _ => writer.write_all(js_number(value).as_bytes()),
+/// Writes the content of a string whose first character that needs an escape is at `special`.
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8], mut special: usize) {
+    let mut start = 0;
+    while let Some(byte) = bytes.get(special) {
+        out.extend_from_slice(bytes.get(start..special).unwrap_or_default());
+        write_escape(out, *byte);
+        start = special + 1;
+        special = scan::plain(bytes, start);
+    }
+    out.extend_from_slice(bytes.get(start..).unwrap_or_default());
+}
+
+fn write_escape(out: &mut Vec<u8>, byte: u8) {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        0x0c => b'f',
+        b'\r' => b'r',
+        _ => {
+            let hex = |nibble: u8| b"0123456789abcdef".get(usize::from(nibble)).copied();
+            out.extend_from_slice(b"\\u00");
+            out.extend([byte >> 4, byte & 0xf].into_iter().filter_map(hex));
+            return;
         }
-    }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
 
-    fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        // The shortest digits of the f32. Widened to an f64 it would have more digits than are
-        // significant.
-        writer.write_all(arrange_digits(&format!("{value:e}")).as_bytes())
-    }
+/// Writes the decimal digits of a number.
+#[inline]
+pub(crate) fn write_u64(out: &mut Vec<u8>, number: u64) {
+    // A `Vec` accepts all bytes.
+    let _ = CompactFormatter.write_u64(out, number);
+}
 
-    /// Types that serialize as bytes (`Bytes`, those of `serde_bytes`) become attachments.
-    fn write_byte_array<W: io::Write + ?Sized>(
-        &mut self,
-        writer: &mut W,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let num = binary::attach_copy(bytes).ok_or_else(|| io::Error::other(binary::OUTSIDE))?;
-        write!(writer, "{{\"{PLACEHOLDER}\":true,\"{NUM}\":{num}}}")
+/// Writes a number (`1`, not `1.0`). Infinity and NaN are null.
+pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
+    match value.abs() {
+        whole if whole.fract() == 0.0 && whole < 1e15 => {
+            if value < 0.0 {
+                out.push(b'-');
+            }
+            write_u64(out, whole as u64);
+        }
+        // In this range both write the same digits in the same form.
+        1e-5..1e15 => {
+            let _ = CompactFormatter.write_f64(out, value);
+        }
+        _ if value.is_finite() => out.extend_from_slice(js_number(value).as_bytes()),
+        _ => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Writes the shortest digits of an `f32`. Widened to an `f64` it would have more digits than are
+/// significant.
+pub(crate) fn write_f32(out: &mut Vec<u8>, value: f32) {
+    match value.is_finite() {
+        true => out.extend_from_slice(arrange_digits(&format!("{value:e}")).as_bytes()),
+        false => out.extend_from_slice(b"null"),
     }
 }
 
@@ -109,7 +154,7 @@ mod tests {
             value in (-1_000_000_000i64..1_000_000_000, 0i32..18).prop_map(|(n, e)| n as f64 / 10f64.powi(e))
         ) {
             let mut written = Vec::new();
-            JsFormatter.write_f64(&mut written, value).unwrap();
+            write_f64(&mut written, value);
             prop_assert_eq!(String::from_utf8(written).unwrap(), js_number(value));
         }
     }

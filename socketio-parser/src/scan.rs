@@ -233,23 +233,49 @@ fn string(bytes: &[u8], mut pos: usize) -> Option<(usize, bool)> {
                 escaped = true;
                 pos = escape(bytes, pos + 1)?;
             }
-            0x20.. => pos += 1,
             _ => return None,
         }
     }
 }
 
-/// Skips plain text eight bytes at a time, up to a byte that ends it or to the last few bytes.
+/// Returns the position of the next byte that ends a run of plain text in a string: a quote, a
+/// backslash or a control character. Without one it is the end.
 #[inline(always)]
-pub(crate) fn plain(bytes: &[u8], mut pos: usize) -> usize {
-    while let Some(chunk) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
-        let special = special_bytes(u64::from_le_bytes(*chunk));
+pub(crate) fn plain(bytes: &[u8], pos: usize) -> usize {
+    let mut rest = bytes.get(pos..).unwrap_or_default();
+    let at = |rest: &[u8], special: u64| {
+        bytes.len() - rest.len() + special.trailing_zeros() as usize / 8
+    };
+    if let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            return pos + special.trailing_zeros() as usize / 8;
+            return at(rest, special);
         }
-        pos += chunk.len();
+        rest = after;
+        while let Some((block, after)) = rest.split_first_chunk::<32>() {
+            // The compiler makes vector instructions of this loop.
+            let special = block.iter().fold(0, |special, byte| {
+                special
+                    | u8::from(*byte < 0x20)
+                    | u8::from(*byte == b'"')
+                    | u8::from(*byte == b'\\')
+            });
+            if special != 0 {
+                break;
+            }
+            rest = after;
+        }
+        while let Some((word, after)) = rest.split_first_chunk::<8>() {
+            let special = special_bytes(u64::from_le_bytes(*word));
+            if special != 0 {
+                return at(rest, special);
+            }
+            rest = after;
+        }
     }
-    pos
+    // Behind the last few bytes the word has zeros, which count as special.
+    let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    at(rest, special_bytes(word))
 }
 
 fn escape(bytes: &[u8], pos: usize) -> Option<usize> {

@@ -2,7 +2,9 @@
 //! argument.
 
 mod de;
+mod json;
 mod ser;
 
 pub(crate) use de::ALL_ARGS;
+pub(crate) use json::Json;
 pub(crate) use ser::{RAW_ARGS, write_args};

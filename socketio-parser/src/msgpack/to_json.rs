@@ -1,14 +1,13 @@
 //! Translation of msgpack to JSON with placeholders.
 
 use bytes::Bytes;
-use serde_json::ser::Formatter;
 
 use super::format::{Head, Reader};
 use crate::{
     binary::{NUM, PLACEHOLDER},
     date::javascript_date,
     error::DecodeError,
-    json::JsFormatter,
+    json,
     limits::Limits,
 };
 
@@ -45,7 +44,7 @@ impl<'a> Translator<'a> {
             }
             Head::Unsigned(number) => json.put(&number),
             Head::Signed(number) => json.put(&number),
-            Head::Float(number) => json.float(number),
+            Head::Float(number) => json::write_f64(&mut json.text, number),
             Head::Text(len) => json.put(&*self.reader.text(len)?),
             Head::Binary(len) => self.binary(len, json)?,
             Head::Array(len) => self.array(len, self.deeper(depth)?, json)?,
@@ -130,13 +129,5 @@ impl Json {
     fn put<T: serde::Serialize + ?Sized>(&mut self, value: &T) {
         // Cannot fail: numbers and strings always serialize, and a `Vec` accepts all bytes.
         let _ = serde_json::to_writer(&mut self.text, value);
-    }
-
-    fn float(&mut self, number: f64) {
-        if number.is_finite() {
-            let _ = JsFormatter.write_f64(&mut self.text, number);
-        } else {
-            self.text.extend_from_slice(b"null");
-        }
     }
 }
