@@ -127,7 +127,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn sent(&self) {
-        self.socket.0.client.counters.here().events.emitted.one();
+        self.socket.0.client.counters.one(|stripe| &stripe.events.emitted);
     }
 
     fn compressible(&self, frames: Frames) -> Frames {

@@ -7,26 +7,45 @@ use engineio_server::internal::{Counter, counters};
 use crate::error::DisconnectReason;
 
 /// All counters of a server, in several copies. Each thread adds to one of these stripes, so that
-/// threads do not compete for cache lines. A thread always uses the same stripe. If there are more
-/// threads than stripes, some share one.
-#[derive(Debug, Default)]
+/// threads do not compete for cache lines. A thread always uses the same stripe. The first threads
+/// have one of their own, the others share the rest.
+#[derive(Debug)]
 pub(crate) struct Counters {
-    stripes: [Stripe; STRIPES],
+    stripes: Box<[Stripe]>,
 }
 
-/// Number of stripes, a power of two. Each takes some 400 bytes.
-const STRIPES: usize = 16;
+impl Default for Counters {
+    fn default() -> Self {
+        Self { stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
+    }
+}
+
+/// The number of stripes that belong to one thread.
+const OWNED: usize = 32;
+/// The number of all stripes. Each takes some 600 bytes.
+const STRIPES: usize = OWNED + 16;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static MINE: usize = NEXT.fetch_add(1, Relaxed) % STRIPES;
+    static MINE: usize = match NEXT.fetch_add(1, Relaxed) {
+        owned @ ..OWNED => owned,
+        other => OWNED + other % (STRIPES - OWNED),
+    };
 }
 
 impl Counters {
     /// Returns the stripe of this thread.
     pub(crate) fn here(&self) -> &Stripe {
         &self.stripes[MINE.with(|mine| *mine)]
+    }
+
+    /// Adds one to a counter. Serves the counters of each event, for which an atomic addition would
+    /// take too long.
+    pub(crate) fn one(&self, counter: impl FnOnce(&Stripe) -> &Counter) {
+        let mine = MINE.with(|mine| *mine);
+        let counter = counter(&self.stripes[mine]);
+        if mine < OWNED { counter.one_of_owner() } else { counter.one() }
     }
 
     pub(super) fn stripes(&self) -> impl Iterator<Item = &Stripe> {
