@@ -14,13 +14,25 @@ use bytestring::ByteString;
 /// assert!(Nsp::new("a,b").is_err());
 /// # Ok::<(), socketio_parser::NspError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::derived_hash_with_manual_eq, reason = "equal names have equal texts")]
+#[derive(Clone, Debug, Eq, PartialOrd, Ord, Hash)]
 pub struct Nsp(ByteString);
+
+impl PartialEq for Nsp {
+    /// Compares the names. Most are the main one, whose text is at one address.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let (own, other) = (self.as_str(), other.as_str());
+        std::ptr::eq(own, other) || own == other
+    }
+}
+
+static ROOT: &str = "/";
 
 impl Nsp {
     /// Returns the main namespace, `/`.
     pub const fn root() -> Self {
-        Self(ByteString::from_static("/"))
+        Self(ByteString::from_static(ROOT))
     }
 
     /// Creates the name of a namespace. A missing leading slash is added.
@@ -50,11 +62,13 @@ impl Nsp {
     }
 
     /// Returns the name.
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns whether this is the main namespace.
+    #[inline]
     pub fn is_root(&self) -> bool {
         self.as_str() == "/"
     }

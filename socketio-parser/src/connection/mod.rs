@@ -129,6 +129,20 @@ impl<W: 'static> Connection<W> {
     /// Returns an error if the peer breaks the protocol or exceeds a limit. The session must then
     /// be closed.
     pub fn handle_data(&mut self, now: Instant, data: PacketData) -> Result<(), Violation> {
+        self.handle_data_at(|| now, data)
+    }
+
+    /// Handles one message like [`handle_data`](Self::handle_data). The time is only read for a
+    /// packet that is incomplete.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`handle_data`](Self::handle_data).
+    pub fn handle_data_at(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        data: PacketData,
+    ) -> Result<(), Violation> {
         let packet = match data {
             PacketData::Text(text) => self.decoder.decode_text(text)?,
             PacketData::Binary(bytes) => self.decoder.decode_binary(bytes)?,
@@ -140,7 +154,7 @@ impl<W: 'static> Connection<W> {
             }
             None => {
                 let limit = self.limits.unfinished_timeout;
-                self.unfinished_until = self.unfinished_until.or_else(|| now.checked_add(limit));
+                self.unfinished_until = self.unfinished_until.or_else(|| now().checked_add(limit));
                 Ok(())
             }
         }
@@ -295,23 +309,25 @@ impl<W: 'static> Connection<W> {
         content: Content,
     ) -> Result<(), Violation> {
         let kind = content.packet_type();
-        match (content, self.state(&nsp)) {
-            (Content::Connect(payload), None) => {
+        let state = self.state(&nsp);
+        let connected = state == Some(State::Connected);
+        match content {
+            Content::Event { id, args } if connected => {
+                self.outputs.push(Output::Event { nsp, id, args });
+            }
+            Content::Ack { id, args } if connected => self.resolve(nsp, id, args),
+            Content::Event { .. } | Content::Ack { .. }
+                if state.is_none() && self.namespaces.is_straggler(&nsp) => {}
+            Content::Connect(payload) if state.is_none() => {
                 let auth = if self.protocol == Protocol::V4 { query } else { payload };
                 self.request(nsp, auth);
             }
             // The client left before the response, so the shell must drop the request.
-            (Content::Disconnect, Some(_)) => {
+            Content::Disconnect if state.is_some() => {
                 self.leave(&nsp);
                 self.outputs.push(Output::Disconnected { nsp });
             }
-            (Content::Disconnect, None) => {}
-            (Content::Event { id, args }, Some(State::Connected)) => {
-                self.outputs.push(Output::Event { nsp, id, args });
-            }
-            (Content::Ack { id, args }, Some(State::Connected)) => self.resolve(nsp, id, args),
-            (Content::Event { .. } | Content::Ack { .. }, None)
-                if self.namespaces.is_straggler(&nsp) => {}
+            Content::Disconnect => {}
             _ => return Err(Violation::InvalidState(kind)),
         }
         Ok(())
