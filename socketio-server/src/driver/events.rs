@@ -1,9 +1,12 @@
 //! Events of the client: they wait in the inbox of their namespace, and their handlers start in the
 //! order of arrival.
 
-use std::{sync::atomic::Ordering, task::Context};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    task::Context,
+};
 
-use socketio_core::{Listener, start_caught};
+use socketio_core::Listener;
 use socketio_parser::{AckId, Args, Nsp};
 
 use crate::{
@@ -15,7 +18,9 @@ use crate::{
     error::HandlerError,
     handlers::{
         EventContext, EventHandler, EventMiddleware, EventMiddlewareContext, Rewrite, Stage,
+        table::Table,
     },
+    namespace::Namespace,
     socket::{
         Socket,
         ack::{Responder, WaitingAck},
@@ -49,7 +54,7 @@ impl Driver {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.socket().nsp() == nsp) else {
             return;
         };
-        self.registry.counters.here().events.received.one();
+        self.registry.counters.one(|stripe| &stripe.events.received);
         let config = &self.registry.config;
         if let Some(rate) = &config.rate_limit {
             let budget = slot.budget.get_or_insert_with(|| Box::new(Budget::new(rate, now())));
@@ -85,12 +90,11 @@ impl Driver {
             .socket
             .0
             .with_handlers(|own| (own.events.any.clone(), own.event_middlewares.clone()));
-        if !own_any.is_empty() || context.socket.namespace().0.has_any.load(Ordering::Acquire) {
-            let table = context.socket.namespace().table();
-            for listener in table.events.any.iter().chain(&own_any) {
-                self.run_event(&listener.handler, context.clone(), cx);
-            }
+        let table = self.take_table(context.socket.namespace());
+        for listener in table.events.any.iter().chain(&own_any) {
+            self.run_event(&listener.handler, context.clone(), cx);
         }
+        self.table = Some(table);
         if middlewares.is_empty() {
             return self.handle(context, cx);
         }
@@ -102,10 +106,22 @@ impl Driver {
         self.poll_new(Running::middlewares(future, rewrite, context.into()), cx);
     }
 
+    /// Takes the handlers of a namespace. The caller puts them back for the next event of this turn.
+    fn take_table(&mut self, namespace: &Namespace) -> Arc<Table> {
+        let version = namespace.0.table_version.load(Ordering::Acquire);
+        let table = self.table.take().filter(|table| table.version == version);
+        table.unwrap_or_else(|| namespace.table())
+    }
+
     /// Starts the handlers of an event: the namespace's, then the socket's own.
     pub(super) fn handle(&mut self, context: EventContext, cx: &mut Context<'_>) {
+        let table = self.take_table(context.socket.namespace());
+        self.run_handlers(&table, context, cx);
+        self.table = Some(table);
+    }
+
+    fn run_handlers(&mut self, table: &Table, context: EventContext, cx: &mut Context<'_>) {
         let event = context.args.event();
-        let table = context.socket.namespace().table();
         let own = context.socket.0.with_handlers(|own| own.events.find(event));
         let (shared, own) = (table.events.get(event).1, own.as_deref().unwrap_or_default());
         // The last handler gets the context itself.
@@ -124,15 +140,9 @@ impl Driver {
         }
     }
 
-    fn run_event(
-        &mut self,
-        handler: &EventHandler,
-        mut context: EventContext,
-        cx: &mut Context<'_>,
-    ) {
+    fn run_event(&mut self, handler: &EventHandler, context: EventContext, cx: &mut Context<'_>) {
         let span = span(context.args.event(), &context.socket);
-        let start = || (start_caught(handler, &mut context), context.into());
-        self.run(span, Role::Event, start, cx);
+        self.run(span, Role::Event, handler, context, Call::from, cx);
     }
 
     /// Returns whether another waiting event may start. It may not if the turn is over, or if the

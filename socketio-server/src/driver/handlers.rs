@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use socketio_core::{Unstarted, poll_caught};
+use socketio_core::{Unstarted, poll_caught, start_caught};
 use socketio_parser::Args;
 use tracing::Span;
 
 use crate::{
     driver::Driver,
     error::HandlerError,
-    handlers::{EventContext, Failure, HandlerFuture, Rewrite, Stage, Step},
+    handlers::{self, ErasedHandler, EventContext, Failure, HandlerFuture, Rewrite, Stage, Step},
     socket::{
         Socket,
         ack::{Responder, WaitingAck},
@@ -96,20 +96,22 @@ impl Running {
 }
 
 impl Driver {
-    /// Starts a handler with `start`.
-    pub(super) fn run(
+    /// Starts a handler. Its context becomes a [`Call`] only if it does not finish at once.
+    pub(super) fn run<C: handlers::Context>(
         &mut self,
         span: Span,
         role: Role,
-        start: impl FnOnce() -> (Result<HandlerFuture, Unstarted>, Call),
+        handler: &ErasedHandler<C>,
+        mut context: C,
+        call: impl FnOnce(C) -> Call,
         cx: &mut Context<'_>,
     ) {
         let inside = span.enter();
         tracing::trace!(target: "socketio::socket", "a handler starts");
         let began = self.registry.config.measure_handlers.then(now);
-        let (started, call) = start();
+        let started = start_caught(handler, &mut context);
         if !matches!(started, Err(Unstarted::NotExtracted(_))) {
-            self.counters().handlers.started.one();
+            self.registry.counters.one(|stripe| &stripe.handlers.started);
         }
         match started {
             Ok(mut future) => {
@@ -118,13 +120,18 @@ impl Driver {
                 match step {
                     // Most handlers finish at once and have no more to send.
                     Step::Done(None) if began.is_none() => {}
-                    Step::Pending => self.keep(Running { future, span, call, role, began }),
-                    step => self.finished(call, role, began, step, cx),
+                    Step::Pending => {
+                        let call = call(context);
+                        self.keep(Running { future, span, call, role, began });
+                    }
+                    step => self.finished(call(context), role, began, step, cx),
                 }
             }
-            Err(Unstarted::NotExtracted(error)) => self.failed(call, Stage::Extract, error, cx),
+            Err(Unstarted::NotExtracted(error)) => {
+                self.failed(call(context), Stage::Extract, error, cx);
+            }
             Err(Unstarted::Panicked(message)) => {
-                self.failed(call, Stage::Panic, message.into(), cx);
+                self.failed(call(context), Stage::Panic, message.into(), cx);
             }
         }
     }

@@ -23,6 +23,7 @@ use self::{connect::Connect, handlers::Running, slots::NamespaceSlot, turn::Turn
 use crate::{
     client::{CLOSE, Client, LINE_LOST, waiter::Waiter},
     error::{AckError, DisconnectReason},
+    handlers::table::Table,
     namespace::registry::Registry,
     stats::Stripe,
     time::{Timer, now},
@@ -50,6 +51,8 @@ pub(crate) struct Driver {
     /// handlers were free.
     backlog: bool,
     turn: Turn,
+    /// The handlers of the namespace whose event came last in this turn.
+    table: Option<Arc<Table>>,
     /// When a client without a namespace is closed. `None` once it has had a namespace.
     connect_deadline: Option<Instant>,
     timer: Timer,
@@ -87,6 +90,7 @@ impl Driver {
             ack_bytes: 0,
             backlog: false,
             turn: Turn::default(),
+            table: None,
             connect_deadline,
             timer: Timer::default(),
             closing: false,
@@ -109,8 +113,7 @@ impl Driver {
                 Poll::Ready(Event::Message(data)) if !self.closing => {
                     let (result, output, is_last) = {
                         let mut machine = self.client.machine();
-                        // Not once per turn: the handlers of earlier messages may have taken long.
-                        let result = machine.handle_data(now(), data);
+                        let result = machine.handle_data_at(now, data);
                         (result, machine.poll_output(), !machine.has_output())
                     };
                     // An event leads to no further outputs.
@@ -293,6 +296,8 @@ impl Future for Driver {
             this.start_waiting(cx);
             this.drive(cx);
         }
+        // Idle clients hold no handlers that the application has removed.
+        this.table = None;
         if this.backlog
             && this
                 .turn

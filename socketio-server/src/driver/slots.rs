@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
-use socketio_core::{Listener, start_caught};
+use socketio_core::Listener;
 use socketio_parser::Nsp;
 
 use crate::{
@@ -125,12 +125,13 @@ impl Driver {
                     let namespace = context.socket().namespace();
                     drop(namespace.change_with(|table| table.prune(name)));
                 }
-                let mut context = context.clone();
-                let socket = context.socket().clone();
-                let span = span(name, &socket);
-                let call = Call { name: CallName::Lifecycle(name), socket, responder: None };
-                let start = || (start_caught(&listener.handler, &mut context), call);
-                self.run(span, Role::Lifecycle, start, cx);
+                let span = span(name, context.socket());
+                let call = |context: C| Call {
+                    name: CallName::Lifecycle(name),
+                    socket: context.socket().clone(),
+                    responder: None,
+                };
+                self.run(span, Role::Lifecycle, &listener.handler, context.clone(), call, cx);
             }
         }
     }

@@ -1,6 +1,13 @@
 //! The listeners of a namespace or a socket. `H` is the type of a handler.
 
-use std::{any::Any, mem, sync::Arc};
+use std::{
+    any::Any,
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 pub(crate) use socketio_core::{EventListeners, Listener, ListenerId};
 
@@ -11,6 +18,8 @@ use crate::handlers::{
 /// All listeners of a namespace, or of one socket.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
+    /// Differs from that of every other table of a namespace with other listeners.
+    pub(crate) version: u64,
     pub(crate) events: EventListeners<EventHandler>,
     pub(crate) connection: Vec<Listener<ConnectHandler>>,
     pub(crate) disconnecting: Vec<Listener<DisconnectHandler>>,
@@ -38,6 +47,11 @@ impl Removed {
 }
 
 impl Table {
+    pub(crate) fn next_version() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Adds a listener. The names of a socket's life are those that Node's servers use, and no
     /// client can send them.
     pub(crate) fn add(&mut self, event: &str, listener: Listener<EventHandler>) -> ListenerId {
@@ -126,6 +140,7 @@ impl Table {
             list.iter().map(Listener::renewed).collect()
         }
         Self {
+            version: Self::next_version(),
             events: self.events.renewed(),
             connection: renewed(&self.connection),
             disconnecting: renewed(&self.disconnecting),

@@ -36,8 +36,9 @@ pub(crate) struct NamespaceInner {
     /// The listeners. The table is replaced as a whole when it changes, so an event only takes a
     /// reference.
     pub(crate) table: RwLock<Arc<Table>>,
-    /// Whether the table has listeners for all events.
-    pub(crate) has_any: AtomicBool,
+    /// The version of the table, so that a driver need not lock the table to see that it has not
+    /// changed.
+    pub(crate) table_version: AtomicU64,
     pub(crate) on_error: RwLock<Option<ErrorHandler>>,
     /// Whether the namespace or one of its sockets has, or has had, a listener for outgoing events.
     pub(crate) has_outgoing: AtomicBool,

@@ -102,8 +102,8 @@ impl Namespace {
             declared: AtomicBool::new(origin == Origin::DeclaredByName),
             users: AtomicUsize::new(0),
         });
-        this.0.has_any.store(!table.events.any.is_empty(), Ordering::Release);
         let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
+        this.0.table_version.store(table.version, Ordering::Release);
         *write(&this.0.table) = table;
         this.0.server_side.precede(&template.0.server_side);
         let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Namespace {
             config,
             counters,
             table: RwLock::default(),
-            has_any: AtomicBool::new(false),
+            table_version: AtomicU64::new(0),
             on_error: RwLock::default(),
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
@@ -446,9 +446,11 @@ impl Namespace {
 
     /// Changes the handlers. The caller must drop the returned value without holding a lock.
     pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let mut table = write(&self.0.table);
-        let result = change(Arc::make_mut(&mut table));
-        self.0.has_any.store(!table.events.any.is_empty(), Ordering::Release);
+        let mut guard = write(&self.0.table);
+        let table = Arc::make_mut(&mut guard);
+        let result = change(table);
+        table.version = Table::next_version();
+        self.0.table_version.store(table.version, Ordering::Release);
         result
     }
 }
