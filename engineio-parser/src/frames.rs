@@ -64,11 +64,13 @@ impl Frames {
     }
 
     /// The number of frames.
+    #[inline]
     pub fn count(&self) -> usize {
         1 + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
     /// The total payload length of all frames in bytes.
+    #[inline]
     pub fn bytes(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, |rest| rest.iter().map(Frame::len).sum());
         self.first.len() + rest

@@ -249,6 +249,7 @@ impl Handle {
 
     /// Returns whether at least half of the outgoing queue is free. Otherwise no message is read
     /// from the client.
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.0.lock().session.has_room()
     }

@@ -60,6 +60,7 @@ impl Args {
     /// Returns the name of the event. It is empty for an acknowledgement, and for an event without
     /// a payload. A number is written as JavaScript writes it. U+FFFD replaces an unpaired
     /// surrogate.
+    #[inline]
     pub fn event(&self) -> &str {
         match &self.name {
             Some(name) => name,
@@ -81,12 +82,14 @@ impl Args {
     }
 
     /// Returns whether there are no arguments.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.raw().is_empty()
     }
 
     /// Returns the JSON of the arguments, separated by commas and without brackets. Attachments are
     /// placeholders in it.
+    #[inline]
     pub fn raw(&self) -> &str {
         let end = self.text.len().saturating_sub(1); // the list's `]`
         self.text.get(self.first..end).unwrap_or_default()
@@ -111,6 +114,7 @@ impl Args {
     }
 
     /// Returns the number of bytes of the text, the attachments and the list of placeholders.
+    #[inline]
     pub fn bytes(&self) -> usize {
         let places = self.attachments.as_ref().map_or(0, |attached| attached.places.len());
         let attached = self.attachments().iter().map(Bytes::len).sum::<usize>();

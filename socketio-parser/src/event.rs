@@ -52,6 +52,7 @@ const RESERVED: [&str; 6] =
 
 /// Returns whether the encoder and the decoder refuse `name` as the name of an event. Reserved are
 /// `connect`, `connect_error`, `disconnect`, `disconnecting`, `newListener` and `removeListener`.
+#[inline]
 pub fn is_reserved(name: &str) -> bool {
     matches!(name.as_bytes().first(), Some(b'c' | b'd' | b'n' | b'r')) && RESERVED.contains(&name)
 }

@@ -317,22 +317,26 @@ impl Session {
 
     /// Whether at least half of the queue is free. After [`SendError::Full`], a sender should wait
     /// for this.
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.queue.has_room(self.config.max_queued_packets, self.config.max_queued_bytes)
     }
 
     /// Whether [`poll_output`](Self::poll_output) would return an output.
+    #[inline]
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty()
     }
 
     /// The next action for the shell, or news for the application.
+    #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
     /// The time of the next call of [`handle_timeout`](Self::handle_timeout). Every other call may
     /// change it.
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
@@ -378,11 +382,13 @@ impl Session {
     }
 
     /// The transport in use. During an upgrade this is still the former one.
+    #[inline]
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
     /// The protocol revision.
+    #[inline]
     pub fn revision(&self) -> Revision {
         self.revision
     }
@@ -393,11 +399,13 @@ impl Session {
     }
 
     /// Whether messages can be exchanged: the handshake is done and the session is not closing.
+    #[inline]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
 
     /// Whether the session is over. A closing session is neither open nor closed.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }

@@ -131,11 +131,13 @@ impl Decoder {
     }
 
     /// Returns whether the next byte begins a frame or continues a header.
+    #[inline]
     pub fn is_between_frames(&self) -> bool {
         self.frame.is_none()
     }
 
     /// Returns how many bytes of the incomplete message are stored.
+    #[inline]
     pub fn stored(&self) -> usize {
         let frame = self.frame.as_ref().map_or(0, |frame| frame.payload.len());
         frame + self.message.as_ref().map_or(0, |message| message.payload.len())
