@@ -271,7 +271,8 @@ impl Parser {
 fn control(parser: Parser, kind: PacketType, nsp: &Nsp, json: &[u8]) -> Frames {
     match parser {
         Parser::Json => {
-            let mut out = FrameWriter::message(Vec::new());
+            let capacity = 32 + nsp.as_str().len() + json.len();
+            let mut out = FrameWriter::message(Vec::with_capacity(capacity));
             write_head(&mut out, kind, nsp, None, 0);
             out.buffer().extend_from_slice(json);
             out.copy().into()
@@ -422,7 +423,7 @@ fn write_head(
 
 /// Serializes a value that must not contain binary.
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    let mut json = Vec::new();
+    let mut json = Vec::with_capacity(64);
     binary::outside(|| value.serialize(Json(&mut json)))?;
     Ok(json)
 }
