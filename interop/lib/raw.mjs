@@ -12,6 +12,8 @@ export async function within(promise, what, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`timed out waiting for ${what}`)), patience);
+    // A wait that lost a race must not keep the test file running.
+    timer.unref();
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

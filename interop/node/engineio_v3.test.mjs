@@ -206,7 +206,7 @@ describe('close', () => {
   });
 
   test('1 over WebSocket closes the connection', async () => {
-    const socket = await engine.open();
+    const socket = await new Endpoint(quick, '/engine.io/', 3).open();
     socket.send('1');
     await socket.close();
   });
