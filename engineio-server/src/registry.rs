@@ -247,4 +247,22 @@ mod tests {
         assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
         assert_ne!(one, two);
     }
+
+    /// A counter, a time stamp or a constant in the id would fix some bits or repeat ids.
+    #[test]
+    fn every_bit_of_a_session_id_is_random() {
+        let mut ones = [0_u32; 120];
+        let mut distinct = HashSet::new();
+        for _ in 0..4096 {
+            let sid = generate_sid().unwrap();
+            for (at, byte) in URL_SAFE_NO_PAD.decode(&*sid).unwrap().into_iter().enumerate() {
+                for bit in 0..8 {
+                    ones[at * 8 + bit] += u32::from(byte >> bit & 1);
+                }
+            }
+            assert!(distinct.insert(sid), "an id was repeated");
+        }
+        // Eight standard deviations from one half.
+        assert!(ones.iter().all(|ones| (1792..=2304).contains(ones)), "{ones:?}");
+    }
 }
