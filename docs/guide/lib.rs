@@ -32,6 +32,7 @@ documents! {
     rooms: "src/rooms.md",
     testing: "src/testing.md",
     troubleshooting: "src/troubleshooting.md",
+    webtransport: "src/webtransport.md",
     readme: "../../README.md",
     readme_engineio_parser: "../../engineio-parser/README.md",
     readme_engineio_server: "../../engineio-server/README.md",

@@ -1,4 +1,4 @@
-// Chromium with the public JavaScript client over WebTransport.
+// Chromium and Firefox with the public JavaScript client over WebTransport.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -28,13 +28,13 @@ async function recover({ url, hash }) {
   return { recovered: socket.recovered, same: socket.id === id, transport: socket.io.engine.transport.name };
 }
 
-describe('WebTransport in Chromium', () => {
+for (const name of ['Chromium', 'Firefox']) describe(`WebTransport in ${name}`, () => {
   let browser;
   let files;
   let folder;
   before(async () => {
     files = await pages();
-    browser = await open('Chromium');
+    browser = await open(name);
     folder = await mkdtemp(join(tmpdir(), 'certificate-'));
   });
   after(async () => {

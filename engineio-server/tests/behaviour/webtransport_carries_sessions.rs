@@ -136,3 +136,17 @@ async fn either_side_closes_a_session() {
     within(server.engine.ended()).await;
     assert_eq!(server.engine.stats().sessions.total(), 0);
 }
+
+#[tokio::test]
+async fn a_session_survives_a_new_address_of_its_client() {
+    let (mut server, webtransport) = start(config()).await;
+    let (_session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    for _ in 0..2 {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        webtransport.endpoint.rebind(socket).unwrap();
+        stream.text("4hello").await;
+        assert_eq!(server.event().await, text("hello"));
+        assert_eq!(stream.packet().await, message("hello"));
+    }
+}
