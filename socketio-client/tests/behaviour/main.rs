@@ -36,6 +36,8 @@ mod namespaces_share_a_connection;
 mod no_connection_opens_after_a_disconnect;
 mod packets_follow_the_protocol;
 mod retried_events_are_sent_in_order;
+#[cfg(feature = "webtransport")]
+mod sessions_use_webtransport;
 mod support;
 mod the_client_reconnects;
 mod the_next_event_can_be_awaited;

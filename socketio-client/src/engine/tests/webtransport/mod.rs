@@ -4,7 +4,13 @@
 mod hostile;
 mod peer;
 
-use std::net::UdpSocket;
+use std::{
+    net::UdpSocket,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use engineio_parser::{Packet, session::Loss};
 use engineio_server::EngineConfig as ServerConfig;
@@ -189,7 +195,7 @@ async fn the_request_has_the_headers_and_the_cookies() {
 async fn certificates_are_checked() {
     let peer = Peer::new();
     let config = |roots| {
-        let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -227,20 +233,57 @@ fn tls_that_cannot_serve_quic_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn the_next_transport_is_probed_if_a_probe_fails() {
+    for answer in ["3wrong", "4message", ""] {
+        let peer = Peer::new();
+        let probed = Arc::new(AtomicBool::new(false));
+        let allowed = probed.clone();
+        // WebSocket would win the race on a slow machine.
+        let transports = [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
+        let network =
+            Network::intercepted(ServerConfig::default().transports(&transports), move |request| {
+                let websocket = request.uri().query().is_some_and(|it| it.contains("=websocket"));
+                (websocket && !allowed.load(Relaxed)).then(Default::default)
+            });
+        let options = peer.options().transports(transports).connector(network.connector());
+        let config = EngineConfig::new(&peer.url(), &options).unwrap();
+        let mut engine = Engine::open(&config).await.unwrap();
+        let sid = engine.sid().to_owned();
+        let server = async {
+            let (mut session, first) = peer.accept().await;
+            let expected = format!(r#"{{"sid":"{sid}"}}"#);
+            assert_eq!(first, Packet::text(PacketType::Open, expected.as_str()));
+            assert_eq!(session.next().await, Some(Packet::text(PacketType::Ping, "probe")));
+            probed.store(true, Relaxed);
+            match answer.split_at_checked(1) {
+                Some(("3", data)) => session.send(&Frame::text(PacketType::Pong, data)).await,
+                Some((_, data)) => session.send(&Frame::text(PacketType::Message, data)).await,
+                None => session.send.finish().unwrap(),
+            }
+            // The client closes what it has given up.
+            session.connection.closed().await;
+        };
+        tokio::join!(upgraded(&mut engine), server);
+        engine.send(text("x")).unwrap();
+        assert_eq!(message(&mut engine).await, PacketData::Text("x".into()));
+    }
+}
+
 /// A UDP port that nobody reads, and one that does not exist.
-fn blocked() -> [(UdpSocket, String); 2] {
-    let bound = || UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = |socket: &UdpSocket| format!("http://{}", socket.local_addr().unwrap());
-    let (silent, closed) = (bound(), bound());
-    let urls = [url(&silent), url(&closed)];
-    drop(closed);
-    let [one, two] = urls;
-    [(silent, one), (bound(), two)]
+fn blocked() -> [(engines::Port, Option<UdpSocket>); 2] {
+    [true, false].map(|silent| {
+        let port = engines::Port::free().unwrap();
+        let bind = || UdpSocket::bind(("127.0.0.1", port.number())).unwrap();
+        let socket = silent.then(bind);
+        (port, socket)
+    })
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_port_fails_within_the_upgrade_timeout() {
-    for (_socket, url) in blocked() {
+    for (port, _socket) in blocked() {
+        let url = format!("http://127.0.0.1:{}", port.number());
         let options = only(Transport::WebTransport)
             .certificate_hashes([[0; 32]])
             .upgrade_timeout(Duration::from_secs(3));
@@ -261,7 +304,8 @@ fn error_of(error: EngineError) -> RequestError {
 
 #[tokio::test(start_paused = true)]
 async fn the_next_transport_opens_the_session_if_udp_is_blocked() {
-    for (_socket, url) in blocked() {
+    for (port, _socket) in blocked() {
+        let url = format!("http://127.0.0.1:{}", port.number());
         for via in [Transport::Polling, Transport::WebSocket] {
             let network = Network::echo(ServerConfig::default());
             let options = options()
