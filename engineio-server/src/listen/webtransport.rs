@@ -156,19 +156,18 @@ impl Listener {
     }
 
     /// Serves a connection until it has a session.
-    async fn serve(mut self, incoming: Incoming, _slot: Box<Slot>, _permit: OwnedSemaphorePermit) {
-        let head_timeout = self.engine.config().head_timeout;
+    async fn serve(self, incoming: Incoming, _slot: Box<Slot>, _permit: OwnedSemaphorePermit) {
         let mut stopped = self.stopped.clone();
-        let request = async {
-            let request = timeout(head_timeout, self.receive(incoming)).await;
-            request.unwrap_or_else(|_| {
-                self.dropped.head_timeout.one();
-                None
-            })
-        };
-        let request = tokio::select! {
-            request = request => request,
-            () = until_stopped(&mut stopped) => return,
+        tokio::select! {
+            () = self.open_session(incoming) => {}
+            () = until_stopped(&mut stopped) => {}
+        }
+    }
+
+    async fn open_session(&self, incoming: Incoming) {
+        let head_timeout = self.engine.config().head_timeout;
+        let Ok(request) = timeout(head_timeout, self.receive(incoming)).await else {
+            return self.dropped.head_timeout.one();
         };
         let Some(request) = request else { return };
         match self.engine.handle_webtransport(request).await {
@@ -184,7 +183,7 @@ impl Listener {
         }
     }
 
-    async fn receive(&mut self, incoming: Incoming) -> Option<Http3Request> {
+    async fn receive(&self, incoming: Incoming) -> Option<Http3Request> {
         let connection: Connection = match incoming.await {
             Ok(connection) => connection,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Sessions over WebTransport: opened directly, and upgraded from polling.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use engineio_parser::{Frame, Packet, PacketType};
 use engineio_server::{CloseReason, EngineConfig, Event, PacketData, Transport};
@@ -149,4 +151,48 @@ async fn a_session_survives_a_new_address_of_its_client() {
         assert_eq!(server.event().await, text("hello"));
         assert_eq!(stream.packet().await, message("hello"));
     }
+}
+
+#[tokio::test]
+async fn a_paused_session_reads_no_more_than_its_windows() {
+    let (server, mut connections) = Server::manual(config()).await;
+    let webtransport = WebTransport::listen(&server.engine).await;
+    let (mut session, mut stream) = webtransport.open(b"\x010").await;
+    let mut connection = within(connections.recv()).await.unwrap();
+    connection.pause_reading();
+    let frames = Frame::binary(vec![7; 100_000].into());
+    let mut sent = 0;
+    let send = async {
+        stream.packet().await.unwrap();
+        for _ in 0..100 {
+            stream.frame(&frames).await;
+            sent += 1;
+        }
+    };
+    tokio::select! {
+        event = connection.event() => panic!("{event:?}"),
+        () = send => panic!("everything was read"),
+        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+    }
+    assert!(sent > 0);
+    connection.resume_reading();
+    for _ in 0..sent {
+        let event = within(connection.event()).await;
+        assert_eq!(event, Event::Message(PacketData::Binary(vec![7; 100_000].into())));
+    }
+    connection.pause_reading();
+    session.request.0.finish().unwrap();
+    assert_eq!(within(connection.event()).await, Event::Closed(CloseReason::TransportClose));
+}
+
+#[tokio::test]
+async fn a_drained_session_is_told_and_a_new_one_is_refused() {
+    let (server, webtransport) = start(config()).await;
+    let (session, mut stream) = webtransport.open(b"\x010").await;
+    stream.packet().await.unwrap();
+    let drained = within(server.engine.drain(Duration::from_millis(50))).await;
+    assert_eq!((drained.sessions, drained.closed), (1, 1));
+    assert_eq!(session.closed().await, Some((0, String::new())));
+    let (session, _stream) = webtransport.open(b"\x010").await;
+    assert_eq!(session.closed().await, Some((6, "Server shutting down".to_owned())));
 }

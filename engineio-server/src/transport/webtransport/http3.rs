@@ -206,18 +206,11 @@ fn no_error() -> VarInt {
     VarInt::from_u64(code).unwrap_or_default()
 }
 
-/// Reads a request and checks that it asks for a WebTransport session.
 async fn read_request(recv: &mut RecvStream) -> Result<Parts, StreamError> {
     let mut head = Vec::new();
     loop {
-        let mut reader = BufferReader::new(&head);
-        while let Some(frame) = Frame::read_from_buffer(&mut reader).map_err(malformed)? {
-            match frame.kind() {
-                FrameKind::Headers => return parts(&frame),
-                // Reserved types, which test that unknown frames are ignored.
-                FrameKind::Exercise(_) => {}
-                kind => return Err(malformed(kind)),
-            }
+        if let Some(parts) = parse_head(&head)? {
+            return Ok(parts);
         }
         if head.len() > MAX_HEAD {
             return Err(StreamError::TooLarge);
@@ -226,6 +219,21 @@ async fn read_request(recv: &mut RecvStream) -> Result<Parts, StreamError> {
         let len = recv.read(&mut chunk).await?.ok_or(StreamError::Ended)?;
         head.extend_from_slice(chunk.get(..len).unwrap_or_default());
     }
+}
+
+/// Decodes a request and checks that it asks for a WebTransport session. Returns `None` if more bytes
+/// must arrive first.
+fn parse_head(head: &[u8]) -> Result<Option<Parts>, StreamError> {
+    let mut reader = BufferReader::new(head);
+    while let Some(frame) = Frame::read_from_buffer(&mut reader).map_err(malformed)? {
+        match frame.kind() {
+            FrameKind::Headers => return parts(&frame).map(Some),
+            // Reserved types, which test that unknown frames are ignored.
+            FrameKind::Exercise(_) => {}
+            kind => return Err(malformed(kind)),
+        }
+    }
+    Ok(None)
 }
 
 fn parts(frame: &Frame<'_>) -> Result<Parts, StreamError> {
@@ -254,4 +262,56 @@ async fn read_varint(recv: &mut RecvStream) -> Result<u64, StreamError> {
     recv.read_exact(rest.get_mut(..len - 1).unwrap_or_default()).await?;
     let mut reader = BufferReader::new(&bytes);
     Ok(reader.get_varint().ok_or(StreamError::Ended)?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(path: &str) -> Vec<u8> {
+        let fields = [
+            (":method", "CONNECT"),
+            (":scheme", "https"),
+            (":protocol", "webtransport"),
+            (":authority", "example.com:3000"),
+            (":path", path),
+            ("origin", "https://example.com"),
+        ];
+        let mut bytes = Vec::new();
+        fields.into_iter().collect::<Headers>().generate_frame().write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_request_has_host_path_and_headers() {
+        let mut head = vec![0x21, 2, 0, 0]; // a reserved frame
+        head.extend(request("/engine.io/?a=b"));
+        for len in 0..head.len() {
+            assert!(parse_head(&head[..len]).unwrap().is_none(), "{len} bytes");
+        }
+        let parts = parse_head(&head).unwrap().unwrap();
+        assert_eq!(parts.uri, "https://example.com:3000/engine.io/?a=b");
+        assert_eq!(parts.headers["origin"], "https://example.com");
+        assert_eq!(parts.headers.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_of_any_bytes_is_a_request_or_an_error(
+            noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            tail in prop::collection::vec(any::<u8>(), 0..64),
+            keep in any::<prop::sample::Index>(),
+        ) {
+            let mut head = request("/engine.io/");
+            for (index, byte) in noise {
+                let at = index.index(head.len());
+                head[at] = byte;
+            }
+            head.truncate(keep.index(head.len()) + 1);
+            head.extend(tail);
+            let _ = parse_head(&head);
+        }
+    }
 }
