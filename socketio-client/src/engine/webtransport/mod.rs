@@ -182,6 +182,12 @@ impl MessageTransport for WebTransport {
             match self.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Pending => return Ok(taken),
+                // The server reads no more, although the session goes on.
+                Poll::Ready(Err(WriteError::Stopped(_)))
+                    if self.session.poll_closed(cx).is_pending() =>
+                {
+                    return Err(self.failure());
+                }
                 Poll::Ready(Err(_)) => {
                     // The next read reports the end, after the last messages of the server.
                     self.writer = Writer::default();

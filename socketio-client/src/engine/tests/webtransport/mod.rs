@@ -125,6 +125,18 @@ async fn a_message_over_the_limit_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_reading_ends_the_session() {
+    let peer = Peer::new();
+    let (mut engine, mut session) = peer.open(&peer.config()).await;
+    session.recv.stop(1_u32.into()).unwrap();
+    // The message behind which the client knows about it.
+    session.send(&Frame::text(PacketType::Message, "a")).await;
+    message(&mut engine).await;
+    engine.send(text("lost")).unwrap();
+    assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportError);
+}
+
+#[tokio::test]
 async fn a_malformed_packet_ends_the_session() {
     let peer = Peer::new();
     for bytes in [&b"\x00"[..], b"\x01x", b"\x02\xff\xff"] {
