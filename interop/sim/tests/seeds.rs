@@ -12,6 +12,15 @@ fn no_world_violates_an_invariant() {
     assert!(violations.is_empty(), "{} seeds", violations.len());
 }
 
+/// The client's CONNECT times out, and the response arrives after the next CONNECT was sent.
+#[test]
+fn a_late_response_to_connect_loses_no_missed_event() {
+    for seed in [12_671, 119_074] {
+        let run = run(seed, Options::default());
+        assert!(run.is_ok(), "{}", run.unwrap_err());
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 0..8 {

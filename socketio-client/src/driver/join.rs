@@ -40,8 +40,8 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Event { nsp, id, args } => {
-                    if let Some(index) = self.find(&nsp).filter(|index| self.expects_events(*index))
-                    {
+                    let Some(index) = self.find(&nsp) else { continue };
+                    if self.expects_events(index) {
                         let epoch = self.namespaces.get(index).map_or(0, |it| it.epoch);
                         self.note_offset(index, &args);
                         let event = Item::Event { id, args, epoch };
@@ -51,6 +51,10 @@ impl Driver {
                             self.enqueue(index, event);
                             self.start_waiting(cx);
                         }
+                    } else if let Some(namespace) = self.namespaces.get_mut(index) {
+                        // The CONNECT that follows may be taken for the response to a later one. It
+                        // must not recover the session without this event.
+                        namespace.forget_session();
                     }
                 }
                 Output::Acked { waiter, args, .. } => self.deliver_ack(waiter, Ok(args)),

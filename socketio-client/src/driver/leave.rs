@@ -190,7 +190,7 @@ impl Driver {
 impl Namespace {
     /// Forgets the session whose events were dropped. Its offset is behind them, so a server that
     /// does not learn of the disconnect would recover the session without them.
-    fn forget_session(&mut self) {
+    pub(super) fn forget_session(&mut self) {
         (self.pid, self.offset) = (None, None);
     }
 }
