@@ -134,6 +134,34 @@ async fn events_of_a_connect_that_timed_out_belong_to_no_later_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_response_recovers_no_session_without_its_missed_events() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let network = Network::raw(move |message| {
+        if !message.is_some_and(|message| message.starts_with('0')) {
+            return Vec::new();
+        }
+        let granted = || r#"0{"sid":"a","pid":"b"}"#.to_owned();
+        let event = |n: u8| format!(r#"2["n",{n},"{n}"]"#);
+        match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => vec![granted(), event(1)],
+            1 => Vec::new(),
+            // The response to the CONNECT that timed out arrives after the next one was sent.
+            _ => vec![event(2), granted(), event(3)],
+        }
+    });
+    let socket = network.socket("/");
+    let (sender, mut seen) = log();
+    socket.on("n", move |socket: socketio_client::Socket, Data((n, _)): Data<(u32, String)>| {
+        let _ = sender.send((n, socket.is_recovered()));
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    assert_eq!(seen.next().await, (1, false));
+    network.cut();
+    assert_eq!(seen.next().await, (3, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn missed_events_may_exceed_the_inbox() {
     let io = recovering();
     let network = Network::new(&io);
