@@ -222,7 +222,8 @@ impl Namespace {
     }
 
     /// Adds a handler for an event. If an event has several handlers, they are started in the order
-    /// of their declaration, and the first ack is sent.
+    /// of their declaration, and the first ack is sent. The ack is the return value; a handler that
+    /// returns `()` sends none.
     ///
     /// ```
     /// use socketio_server::{Data, Server, Socket};
