@@ -111,6 +111,21 @@ export async function together(...members) {
   members.forEach((member) => member.heard.splice(0));
 }
 
+/**
+ * Waits until events to a room reach these members. A node's subscription to the channel of a new room may take effect after its socket
+ * is in the room.
+ */
+export async function reachable(sender, room, members) {
+  const tag = `together-${room}`;
+  await eventually(async () => {
+    await sender.op('emit', { to: [room], event: tag });
+    await sleep(20);
+    return members.every(({ heard }) => heard.some(([name]) => name === tag));
+  }, `all members of ${room} hear an event to it`);
+  await sleep(100);
+  members.forEach(({ heard }) => heard.splice(0));
+}
+
 /** Waits until an event from each sender has reached all members. Returns and clears the events recorded before. */
 export async function settled(members, ...senders) {
   for (const sender of senders) {

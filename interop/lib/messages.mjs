@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
-import { NOTHING, assertHeard, engine, engineOf, eventually, member, node, prefix, settled, together } from './cluster.mjs';
+import { NOTHING, assertHeard, engine, engineOf, eventually, member, node, prefix, reachable, settled, together } from './cluster.mjs';
 import { event } from './client.mjs';
 import { impossible, title } from './mixes.mjs';
 
@@ -106,6 +106,7 @@ const REQUESTS = [
     }, `the socket is ${wanted ? '' : 'not '}in ${room}`);
     await n0.op('socketsJoin', { to: [f0.id], rooms: ['new', 'newer'] });
     await isIn('newer', true);
+    for (const room of ['new', 'newer']) await reachable(n0, room, [f0]);
     await n0.op('emit', { to: ['new'], event: 'joined' });
     await assertHeard(all, n0, ['f0'], ['joined']);
     await n0.op('socketsLeave', { to: ['newer'], rooms: ['new'] });
@@ -122,6 +123,7 @@ const REQUESTS = [
     }, `${count} sockets are in the room`);
     await n0.op('socketsJoin', { rooms: ['every'] });
     await are(everyone.length);
+    await reachable(n0, 'every', everyone.map((name) => all[name]));
     await n0.op('emit', { to: ['every'], event: 'every' });
     await assertHeard(all, n0, everyone, ['every']);
     await n0.op('socketsLeave', { rooms: ['every'] });
