@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::{self, ErrorCode, response::Response, stream::DeleteStatus};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, NodeId, Offset,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
@@ -15,6 +16,9 @@ use crate::error::NatsError;
 
 /// How often a session is replaced that other nodes replace at the same time.
 const ATTEMPTS: usize = 8;
+
+/// Number of sessions that are stored at the same time.
+const MAX_CONCURRENT: usize = 64;
 
 pub(crate) struct Sessions {
     pub(crate) nsp: Nsp,
@@ -120,6 +124,19 @@ impl SessionStore for Sessions {
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move { Ok(self.write(&session, ttl).await?) })
+    }
+
+    /// A session that cannot be stored does not hold up the others. Returns the first error.
+    fn persist_all(
+        &self,
+        sessions: Vec<SavedSession>,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+        Box::pin(async move {
+            let writes = sessions.into_iter().map(|session| self.persist(session, ttl));
+            let writes = stream::iter(writes).buffer_unordered(MAX_CONCURRENT);
+            writes.fold(Ok(()), async |all, result| all.and(result)).await
+        })
     }
 
     fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {

@@ -227,6 +227,21 @@ async fn a_session_is_not_taken_from_another_namespace() {
     );
 }
 
+#[tokio::test]
+async fn a_session_that_is_too_large_does_not_hold_up_the_others() {
+    let engine = Nats::with_jetstream().unwrap();
+    let node = node(&engine, memory(), "one").await;
+    let offset = node.publish("x").await;
+    let large = SavedSession { data: vec![0; 2 << 20].into(), ..session("LARGE", "/") };
+    let small: Vec<_> = (0..200).map(|n| session(&format!("P{n}"), "/")).collect();
+    let sessions = [large].into_iter().chain(small.clone()).collect();
+    node.store().persist_all(sessions, MINUTE).await.unwrap_err();
+    for session in small {
+        let taken = node.store().take(&session.pid, &offset, None).await.unwrap().session();
+        assert_eq!(taken, Some(session));
+    }
+}
+
 /// The session stays in the store if the stream does not reach back to its offset.
 #[tokio::test]
 async fn a_trimmed_stream_restores_nothing() {
