@@ -301,7 +301,7 @@ impl Run {
             );
         }
         if !self.ends.is_empty() {
-            text += "\nWhat stopped the steps:\n\n";
+            text += "\nThe steps ended for these reasons:\n\n";
         }
         for end in &self.ends {
             let _ = writeln!(text, "- {end}");

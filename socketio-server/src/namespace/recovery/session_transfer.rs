@@ -223,7 +223,7 @@ impl EngineLog {
         }
         let session = self.take(store, &transfer.pid, from, (began, address)).await?;
         let Some(mut session) = session else { return Ok(None) };
-        // What another node still writes of this session is out of date from now on.
+        // The stores refuse later writes of another node, which have an earlier epoch.
         session.epoch = session.epoch.saturating_add(1);
         let kept = self.is_crash_safe() || session.owner.is_some();
         session.owner = kept.then(|| self.membership().uid().clone());

@@ -41,7 +41,7 @@ pub(crate) struct Recoverable {
     epoch: u64,
 }
 
-/// What is known about a session that is restored.
+/// The state of a session that is restored.
 pub(super) struct SessionOrigin {
     /// Whether middlewares of this namespace have accepted it before.
     pub(super) accepted: bool,
