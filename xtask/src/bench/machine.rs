@@ -14,6 +14,8 @@ pub(super) fn describe(workspace: &Workspace) -> Result<String, String> {
     };
     let date = output("date", &["-u", "+%Y-%m-%d"])?;
     let kernel = output("uname", &["-sr"])?;
+    // The name of a build says nothing about the figures.
+    let kernel = kernel.split('-').next().unwrap_or_default();
     let rustc = output("rustc", &["--version"])?;
     let rustc = rustc.split(' ').nth(1).unwrap_or_default();
     let node = output("node", &["--version"])?;
