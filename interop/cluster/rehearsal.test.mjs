@@ -6,10 +6,10 @@ import { test } from 'node:test';
 
 import { rehearse } from '../lib/rehearsal.mjs';
 
-for (const [adapter, kind] of [['redis-streams', 'redis'], ['nats', 'nats-jetstream']]) {
-  test(`three killed nodes lose nothing, ${adapter}`, async () => {
+for (const [adapter, kind, receiver] of [['redis-streams', 'redis', 'node'], ['nats', 'nats-jetstream', 'rust']]) {
+  test(`three killed nodes lose nothing, ${adapter}, clients of ${receiver}`, async () => {
     const { lost, twice, fresh, recovered } = await rehearse({
-      adapter, kind, from: 'rust', to: 'rust', signal: 'SIGKILL', count: 9, rate: 100, pause: 500,
+      adapter, kind, from: 'rust', to: 'rust', signal: 'SIGKILL', receiver, count: 9, rate: 100, pause: 500,
     });
     assert.deepEqual({ lost, twice, fresh }, { lost: 0, twice: 0, fresh: 0 });
     assert.ok(recovered >= 9, `${recovered} recovered`);

@@ -1,36 +1,70 @@
-// The rolling deploy and the change of networks, rehearsed at length with Node's servers beside ours.
+// `cargo xtask rehearse`: the rolling deploy and the change of networks at length, with Node's servers and clients beside ours.
 // Prints a table.
 //
-// Run it with `cargo xtask rehearse`. Arguments: the adapters, without which all are rehearsed.
+// The argument is JSON: `engines`, `ways`, `signals`, `rates`, `clients`, `count` and `switches`, as `cargo xtask rehearse --help`
+// describes them.
 
 import { fileURLToPath } from 'node:url';
 
+import { within } from '../lib/raw.mjs';
 import { rehearse, switchLines } from '../lib/rehearsal.mjs';
 import { program, start } from '../lib/server.mjs';
 
-const ENGINES = { 'redis-streams': 'redis', nats: 'nats-jetstream', 'postgres-log': 'postgres' };
-const WAYS = [['rust', 'rust'], ['node', 'rust'], ['rust', 'node'], ['node', 'node']];
-const wanted = process.argv.slice(2);
-const picked = Object.entries(ENGINES).filter(([adapter]) => wanted.length === 0 || wanted.includes(adapter));
-const columns = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh'];
+const KINDS = { 'redis-streams': 'redis', 'postgres-log': 'postgres', nats: 'nats-jetstream' };
+const SERVERS = { ours: 'rust', node: 'node' };
+const COLUMNS = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh'];
+/** The longest time of a case, in milliseconds. One takes about 15 s. */
+const LIMIT = 180_000;
 
-console.log(['adapter'.padEnd(14), 'way'.padEnd(12), 'signal ', '  /s', ...columns.map((name) => name.padStart(9))].join(' '));
-for (const [adapter, kind] of picked) {
-  for (const [from, to] of adapter === 'redis-streams' ? WAYS : [['rust', 'rust']]) {
-    for (const signal of ['SIGTERM', 'SIGKILL']) {
-      for (const rate of [20, 200]) {
-        const result = await rehearse({ adapter, kind, from, to, signal, rate });
-        const counts = columns.map((name) => String(result[name]).padStart(9));
-        console.log([adapter.padEnd(14), `${from}→${to}`.padEnd(12), signal, String(rate).padStart(4), ...counts].join(' '));
+const { engines, ways, signals, rates, clients, count, switches } = JSON.parse(process.argv[2]);
+// Node has no adapter for NATS.
+const exists = (engine, way) => engine !== 'nats' || !way.includes('node');
+const cases = engines.flatMap((engine) =>
+  ways.filter((way) => exists(engine, way)).flatMap((way) =>
+    signals.flatMap((signal) => rates.flatMap((rate) => clients.map((receiver) => ({ engine, way, signal, rate, receiver })))),
+  ),
+);
+let failed = false;
+let rows = 0;
+
+row(['engine', 'way', 'signal', 'rate', 'clients', ...COLUMNS]);
+for (const { engine, way, signal, rate, receiver } of cases) {
+  const [from, to] = way.split('-').map((name) => SERVERS[name]);
+  await print([engine, way, signal, rate, receiver], () =>
+    rehearse({ adapter: engine, kind: KINDS[engine], from, to, signal, receiver, count, rate }),
+  );
+}
+const script = fileURLToPath(new URL('../servers/recovery.mjs', import.meta.url));
+for (const way of switches > 0 ? ['ours', 'node'] : []) {
+  for (const receiver of clients) {
+    await print(['one node', way, `${switches} lines`, 500, receiver], async () => {
+      const server = way === 'ours' ? await start(program('RECOVERY_SERVER')) : await start(process.execPath, {}, [script]);
+      try {
+        return await switchLines([server], { receiver, times: switches });
+      } finally {
+        await server.stop('SIGKILL');
       }
-    }
+    });
   }
 }
-console.log('\n100 changes of networks within 300 ms, one server, 500 events a second:');
-const nodes = fileURLToPath(new URL('../servers/recovery.mjs', import.meta.url));
-for (const [name, path, args] of [['rust', program('RECOVERY_SERVER'), []], ['node', process.execPath, [nodes]]]) {
-  const server = await start(path, {}, args);
-  console.log(name, JSON.stringify(await switchLines([server])));
-  await server.stop('SIGKILL');
+if (rows === 0) console.error('no such case: Node has no adapter for NATS');
+if (failed) console.error('a case between our nodes lost or repeated messages, or a case did not end');
+process.exit(failed || rows === 0 ? 1 : 0);
+
+/** Prints the row of a case, which fails if it does not end, or if our nodes lose or repeat a message. */
+async function print(names, run) {
+  rows += 1;
+  try {
+    const result = await within(run(), 'the end of the case', LIMIT);
+    row([...names, ...COLUMNS.map((name) => result[name] ?? '–')]);
+    failed ||= !names[1].includes('node') && result.lost + result.twice > 0;
+  } catch (error) {
+    row([...names, error.message]);
+    failed = true;
+  }
 }
-process.exit(0);
+
+function row(cells) {
+  const widths = [13, 9, 9, 4, 7];
+  console.log(cells.map((cell, i) => (i < widths.length ? String(cell).padEnd(widths[i]) : String(cell).padStart(9))).join(' '));
+}

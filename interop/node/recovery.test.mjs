@@ -113,7 +113,9 @@ for (const [version, io] of [['v2', v2], ['v3', v3]]) {
   });
 }
 
-test('a client replaces a hundred silent connections at once, and loses nothing', async () => {
-  const { inOrder, lost, twice, recovered, fresh } = await switchLines([server]);
-  assert.deepEqual({ inOrder, lost, twice, recovered, fresh }, { inOrder: true, lost: 0, twice: 0, recovered: 100, fresh: 0 });
-});
+for (const receiver of ['node', 'rust']) {
+  test(`a client of ${receiver} replaces a hundred silent connections at once, and loses nothing`, async () => {
+    const { inOrder, lost, twice, recovered, fresh } = await switchLines([server], { receiver });
+    assert.deepEqual({ inOrder, lost, twice, recovered, fresh }, { inOrder: true, lost: 0, twice: 0, recovered: 100, fresh: 0 });
+  });
+}

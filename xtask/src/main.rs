@@ -9,6 +9,7 @@ mod golden;
 mod models;
 mod npm;
 mod process;
+mod rehearse;
 mod test;
 mod tidy;
 mod workspace;
@@ -32,7 +33,8 @@ usage: cargo xtask <command>
   bench million [--clients N] [--servers A,B] [--write] [--from FILE]
                                10 000 to a million clients of one server, in steps
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
-  rehearse [adapter…]          replace nodes under traffic, SIGTERM and SIGKILL, ours and Node's; prints what was lost
+  rehearse [ENGINE…]           replace nodes under traffic, ours and Node's, and print what clients lost;
+                               --help lists its options
   sim [--seeds N] [--from S] [--seed S]
                                run N simulated worlds (default 1000), or one and print its trace
   models [--iterations N]      run the models of threads under shuttle, in 2 N orders each (default 100000)
@@ -62,7 +64,7 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         "tidy" => tidy::main(&workspace, args),
         "api" => api::main(&workspace, args),
         "bench" => bench::main(&workspace, args),
-        "rehearse" => test::rehearse(&workspace, args),
+        "rehearse" => rehearse::main(&workspace, args),
         "sim" => process::run_ok(
             workspace.cargo().args(["run", "--release", "-p", "sim", "--quiet", "--"]).args(args),
         )

@@ -63,6 +63,15 @@ impl Workspace {
         Ok(Programs { folder: self.target("debug") })
     }
 
+    /// Builds some of the programs, with the packages, features and profile of [`Self::programs`].
+    /// With the example the features of the libraries are also those of the tests.
+    pub(crate) fn test_programs(&self, names: &[&str]) -> Result<Programs, String> {
+        let bins = names.iter().flat_map(|name| ["--bin", name]);
+        let args = ["build", "--workspace", "--all-features", "--example", "echo"];
+        process::run_ok(self.cargo().args(args).args(bins))?;
+        Ok(Programs { folder: self.target("debug") })
+    }
+
     /// Builds the servers inside web frameworks, which are a workspace of their own, and returns the
     /// folder of the programs.
     pub(crate) fn frameworks(&self) -> Result<PathBuf, String> {

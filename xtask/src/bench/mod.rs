@@ -15,6 +15,8 @@ mod report;
 
 use std::process::{Command, ExitCode};
 
+pub(crate) use self::options::select;
+
 use self::options::Options;
 use self::programs::Programs;
 use self::report::Report;

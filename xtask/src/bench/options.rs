@@ -64,7 +64,7 @@ impl Options {
 }
 
 /// The values that a list with commas names.
-fn select<T: Copy>(
+pub(crate) fn select<T: Copy>(
     what: &str,
     list: &str,
     all: &[(&'static str, T)],

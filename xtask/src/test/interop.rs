@@ -21,6 +21,7 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
         ("CONFORMANCE_SERVER", "conformance"),
         ("FEATURES_SERVER", "features"),
         ("RECOVERY_SERVER", "recovery"),
+        ("RECEIVERS", "receivers"),
         ("RELIABLE_SERVER", "reliable"),
         ("PEER_SERVER", "peer"),
     ] {
@@ -73,6 +74,7 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
     let programs = workspace.programs()?;
     let mut node = Command::new("node");
     node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
+    node.env("RECEIVERS", programs.bin("receivers"));
     node.env("EMIT", programs.example("emit")).env("ORDERS", programs.example("orders"));
     node.env("SCALED_CHAT", workspace.root.join("adapters/emitter/examples/scaled_chat"));
     node.env("SCALED_CHAT_PROGRAM", programs.example("scaled_chat"));
@@ -82,17 +84,6 @@ pub(super) fn cluster(workspace: &Workspace) -> Result<Outcome, String> {
         node.env(format!("{}_SERVER", proxy.to_uppercase()), installed(proxy)?);
     }
     run(&folder, "cluster", &node)
-}
-
-/// Replaces nodes one by one under traffic and prints what clients lost.
-pub(super) fn rehearse(workspace: &Workspace, args: &[String]) -> Result<bool, String> {
-    let folder = prepare(workspace)?;
-    let programs = workspace.programs()?;
-    let mut node = Command::new("node");
-    node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
-    node.env("RECOVERY_SERVER", programs.bin("recovery"));
-    node.current_dir(&folder).arg(folder.join("cluster/rehearse.mjs")).args(args);
-    Ok(process::run(&mut node)?.success())
 }
 
 /// Installs the older releases of Node's packages, each into a folder of its own because their dependencies exclude each other.

@@ -39,12 +39,6 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Rehearses rolling deploys. The arguments are names of adapters.
-pub(crate) fn rehearse(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
-    let ended_well = interop::rehearse(workspace, args)?;
-    Ok(if ended_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 struct Step {
     name: &'static str,
     took: Duration,
