@@ -97,7 +97,10 @@ pub enum Output {
     /// The probe failed. Close its connection. The session goes on, unless `Closed` follows.
     ProbeFailed(Transport),
     /// The session now uses this transport. If a GET still waits, answer it with the noop from
-    /// `poll_transmit`. Nothing else remains to be done for the former transport.
+    /// `poll_transmit`. Nothing else remains to be done for polling. On a former message transport,
+    /// send the rest of its run, which `poll_transmit` gives. Then a server closes it, and reads it
+    /// to its end. A client leaves that to the server. See
+    /// [`Session::former_transport`](super::Session::former_transport).
     Upgraded(Transport),
     /// The session is over. This is the last output. Transmit the remaining frames from
     /// `poll_transmit` on the current transport, then close it.
@@ -157,8 +160,8 @@ pub enum Violation {
     /// not succeeded or failed yet. The session is unaffected.
     #[error("the session does not use polling")]
     NotPolling,
-    /// The session cannot take a second transport. It is not using polling, already has a probe, or
-    /// is closing. The session is unaffected.
+    /// The session cannot take this transport. It was upgraded before, has a probe, is closing, or
+    /// uses a transport that this one does not replace. The session is unaffected.
     #[error("the session cannot be upgraded")]
     UpgradeRefused,
     /// The session is over.

@@ -55,7 +55,8 @@ pub fn session_ops(data: &[u8]) {
     } else {
         Session::client(now, Arc::new(config), revision, transport)
     };
-    let (mut closed, mut due) = (false, 0);
+    let mut closed = false;
+    let mut due = Due { frames: 0, via: transport };
 
     for operation in operations {
         let argument = usize::from(operation >> 4);
@@ -124,9 +125,15 @@ fn send(session: &mut Session, argument: usize) {
     }
 }
 
-/// Takes frames for a transport: as many as fit a payload, one frame, or all. `due` is the number
-/// of attachments of the current run that have not left yet.
-fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, due: &mut usize) {
+/// The attachments of the current run that have not left yet.
+struct Due {
+    frames: usize,
+    /// The transport of the run.
+    via: Transport,
+}
+
+/// Takes frames for a transport: as many as fit a payload, one frame, or all.
+fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, due: &mut Due) {
     let promised = session.has_transmit(via);
     let limit = if via == Transport::Polling || argument >= 8 { MAX_FRAMES } else { 1 };
     let frames: Vec<_> =
@@ -150,13 +157,15 @@ fn drain(session: &mut Session, server: bool, via: Transport, argument: usize, d
             (PacketType::Noop | PacketType::Close | PacketType::Upgrade, _) => {}
             (PacketType::Ping | PacketType::Pong, PacketData::Text(text)) if text == "probe" => {}
             (PacketType::Message, PacketData::Binary(_)) => {
-                assert!(*due > 0, "an attachment without its text frame");
-                *due -= 1;
+                assert!(due.frames > 0, "an attachment without its text frame");
+                // Polling is replaced only after all its frames have arrived.
+                assert!(due.via == Transport::Polling || due.via == via, "a run is not split");
+                due.frames -= 1;
             }
             (kind, data) => {
-                assert_eq!(*due, 0, "a run is indivisible");
+                assert_eq!(due.frames, 0, "a run is indivisible");
                 if let (PacketType::Message, PacketData::Text(text)) = (kind, data) {
-                    *due = text.parse().unwrap_or_default();
+                    *due = Due { frames: text.parse().unwrap_or_default(), via };
                 }
             }
         }

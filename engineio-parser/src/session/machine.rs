@@ -165,7 +165,7 @@ impl Session {
                     self.queue.release();
                 }
                 Timer::Silence => self.fail(CloseReason::PingTimeout),
-                Timer::Upgrade => self.drop_probe(),
+                Timer::Upgrade => self.on_upgrade_timeout(now),
                 Timer::Noop => self.requests.end_with_noop(),
                 // A closing session keeps the reason of its close.
                 Timer::Close => self.fail(CloseReason::TransportError),
@@ -267,6 +267,8 @@ impl Session {
                 self.requests.end_with_noop();
             }
             Some(frame)
+        } else if let Some(former) = self.upgrade.run_via() {
+            if via == former { self.poll_run() } else { None }
         } else if via == Transport::Polling {
             self.poll_request(budget)
         } else if via == self.transport {
@@ -286,6 +288,9 @@ impl Session {
     pub fn has_transmit(&self, via: Transport) -> bool {
         if self.upgrade.has_transmit(via) {
             return true;
+        }
+        if let Some(former) = self.upgrade.run_via() {
+            return via == former && self.has_frames();
         }
         if via != Transport::Polling {
             return via == self.transport && self.has_frames();
@@ -413,6 +418,13 @@ impl Session {
     /// Whether a second transport is being probed.
     pub fn is_upgrading(&self) -> bool {
         self.upgrade.via().is_some()
+    }
+
+    /// The message transport that the session has left, until its end is reported
+    /// ([`Input::Lost`]). The shell reports no packet of the new transport before.
+    #[inline]
+    pub fn former_transport(&self) -> Option<Transport> {
+        self.upgrade.former()
     }
 
     /// The number of the application's packets that wait to be sent.

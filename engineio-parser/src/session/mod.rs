@@ -50,6 +50,13 @@
 //! [`Violation::NotPolling`] tells a pausing client that it must not poll until then. A server also
 //! accepts a `5` without a probe.
 //!
+//! A session that began on a WebSocket can be upgraded to WebTransport by the same exchange, as in
+//! Node. Packets of one transport may overtake those of the other, so each end reads the WebSocket
+//! to its end before it reads packets on the new transport
+//! ([`Session::former_transport`]). The server ends the WebSocket with its last frame there, and
+//! the client in response. If that takes longer than [`Config::upgrade_timeout`], the session ends
+//! with "transport error", because messages are lost.
+//!
 //! # The heartbeat
 //!
 //! In revision 4 the server pings one [`Config::ping_interval`] after the handshake and after each

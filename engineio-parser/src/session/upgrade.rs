@@ -8,7 +8,10 @@
 //!            ProbeStarted         3probe           requests ended: 5
 //! client:  Idle ────────► Probing ──────► Pausing ─────────────────► Idle, on the new transport
 //!
-//! any other packet, a loss, a timeout:    Probing, Pausing ────────► Idle, on polling
+//! any other packet, a loss, a timeout:    Probing, Pausing ────────► Idle, on the former transport
+//!
+//!                    5 or 3probe, on a WebSocket           its end
+//! both:     Probing ────────────────────────────► Draining ───────► Idle, on the new transport
 //! ```
 
 use super::event::Role;
@@ -24,6 +27,8 @@ pub(super) struct Upgrade {
     state: State,
     /// The packet of the exchange that must leave on the new transport before all others.
     outbox: Option<(Transport, PacketType)>,
+    /// Whether an upgrade has succeeded. As in Node, a session is upgraded once.
+    upgraded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +42,12 @@ enum State {
     /// Client: the probe has succeeded, and polling is ending.
     Pausing {
         via: Transport,
+    },
+    /// The session has left a message transport that is not read to its end yet.
+    Draining {
+        former: Transport,
+        /// The former transport still carries the rest of a run.
+        run: bool,
     },
 }
 
@@ -57,8 +68,17 @@ impl Upgrade {
     /// The transport that is being probed.
     pub(super) fn via(&self) -> Option<Transport> {
         match self.state {
-            State::Idle => None,
+            State::Idle | State::Draining { .. } => None,
             State::Probing { via, .. } | State::Pausing { via } => Some(via),
+        }
+    }
+
+    /// Whether a transport can replace the current one.
+    pub(super) fn fits(&self, transport: Transport, via: Transport) -> bool {
+        match (transport, via) {
+            _ if self.upgraded || self.via().is_some() => false,
+            (Transport::Polling, via) => via != Transport::Polling,
+            (transport, via) => transport == Transport::WebSocket && via == Transport::WebTransport,
         }
     }
 
@@ -99,11 +119,44 @@ impl Upgrade {
     }
 
     /// Completes the switch. Packets of the exchange that have not left yet still precede all
-    /// others on the new transport.
-    pub(super) fn finish(&mut self, role: Role) {
+    /// others on the new transport. `run` is whether the former transport has carried a part of a
+    /// run.
+    pub(super) fn finish(&mut self, role: Role, former: Transport, run: bool) {
         if let (Role::Client, Some(via)) = (role, self.via()) {
             self.outbox = Some((via, PacketType::Upgrade));
         }
+        self.upgraded = true;
+        self.state = match former {
+            Transport::Polling => State::Idle,
+            former => State::Draining { former, run },
+        };
+    }
+
+    /// The transport that the session has left, until it is read to its end.
+    pub(super) fn former(&self) -> Option<Transport> {
+        match self.state {
+            State::Draining { former, .. } => Some(former),
+            _ => None,
+        }
+    }
+
+    /// The former transport, while it carries the rest of a run.
+    pub(super) fn run_via(&self) -> Option<Transport> {
+        match self.state {
+            State::Draining { former, run: true } => Some(former),
+            _ => None,
+        }
+    }
+
+    /// The former transport has carried the last frame of its run.
+    pub(super) fn end_run(&mut self) {
+        if let State::Draining { run, .. } = &mut self.state {
+            *run = false;
+        }
+    }
+
+    /// The former transport is read to its end.
+    pub(super) fn end_former(&mut self) {
         self.state = State::Idle;
     }
 

@@ -40,6 +40,7 @@ mod session_heartbeat;
 mod session_pongs_start_no_work;
 mod session_runs_are_never_interleaved;
 mod session_upgrade;
+mod session_upgrade_between_message_transports;
 mod v3_lengths_are_utf16_code_units;
 mod websocket_messages_are_read_as_by_tungstenite;
 mod webtransport_packets_survive_any_chunking;

@@ -73,7 +73,8 @@ impl Session {
     pub(super) fn finish_if_drained(&mut self) {
         if let Phase::Closing(reason) = self.phase
             && self.transport != Transport::Polling
-            && !self.has_transmit(self.transport)
+            && !self.has_frames()
+            && !self.upgrade.has_transmit(self.transport)
         {
             self.finish(reason);
         }

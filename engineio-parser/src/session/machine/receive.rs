@@ -92,7 +92,13 @@ impl Session {
     pub(super) fn on_lost(&mut self, via: Transport, loss: Loss) {
         if self.upgrade.via() == Some(via) {
             self.drop_probe();
-        } else if via == self.transport {
+        } else if self.upgrade.former() == Some(via)
+            && self.upgrade.run_via().is_none()
+            && loss == Loss::Closed
+        {
+            self.timers.clear(Timer::Upgrade);
+            self.upgrade.end_former();
+        } else if self.upgrade.former() == Some(via) || via == self.transport {
             self.fail(match loss {
                 Loss::Closed => CloseReason::TransportClose,
                 Loss::Failed => CloseReason::TransportError,
@@ -102,16 +108,24 @@ impl Session {
 
     fn on_probe_packet(&mut self, now: Instant, via: Transport, packet: &Packet) {
         match self.upgrade.on_packet(self.role, packet) {
-            Step::Answer => self.timers.set(Timer::Noop, now, NOOP_AFTER),
+            Step::Answer if self.transport == Transport::Polling => {
+                self.timers.set(Timer::Noop, now, NOOP_AFTER);
+            }
+            Step::Answer => {}
             Step::Pause => self.switch_if_paused(),
             Step::Switch => self.switch(via),
             Step::Fail => self.drop_probe(),
         }
+        if self.upgrade.former().is_some() {
+            self.timers.set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        }
     }
 
     /// Whether packets on this transport count. Packets of a POST that began before an upgrade and
-    /// ends after it do.
+    /// ends after it do, and so do those of a former message transport.
     fn listens_to(&self, via: Transport) -> bool {
-        via == self.transport || via == Transport::Polling && self.requests.incoming()
+        via == self.transport
+            || via == Transport::Polling && self.requests.incoming()
+            || self.upgrade.former() == Some(via)
     }
 }

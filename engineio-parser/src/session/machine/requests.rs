@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::Session;
+use super::{Phase, Session};
 use crate::{
     packet::Transport,
     session::{
-        event::{CloseReason, Output, Role, Violation},
+        event::{CloseReason, Output, Reading, Role, Violation},
         polling::{LAST_RESPONSE_TIMEOUT, NOOP_AFTER, Outgoing},
         timer::Timer,
     },
@@ -14,8 +14,7 @@ use crate::{
 
 impl Session {
     pub(super) fn start_probe(&mut self, now: Instant, via: Transport) -> Result<(), Violation> {
-        let fits = self.transport == Transport::Polling && via != Transport::Polling;
-        if !self.is_open() || !fits || self.is_upgrading() {
+        if !self.is_open() || !self.upgrade.fits(self.transport, via) {
             return Err(Violation::UpgradeRefused);
         }
         self.upgrade.start(self.role, via);
@@ -107,12 +106,23 @@ impl Session {
     pub(super) fn switch(&mut self, via: Transport) {
         self.timers.clear(Timer::Upgrade);
         self.timers.clear(Timer::Noop);
-        self.upgrade.finish(self.role);
+        self.upgrade.finish(self.role, self.transport, self.queue.in_run());
         self.transport = via;
         // The queue now belongs to the new transport. A waiting GET ends with a noop.
         self.requests.end_with_noop();
         self.outputs.push(Output::Upgraded(via));
         self.finish_if_drained();
+    }
+
+    pub(super) fn on_upgrade_timeout(&mut self, now: Instant) {
+        if self.upgrade.former().is_none() {
+            self.drop_probe();
+        } else if self.phase == Phase::Open && self.heartbeat.reading() == Reading::Open {
+            self.fail(CloseReason::TransportError);
+        } else {
+            // The shell reads nothing now. A closing session has a deadline of its own.
+            self.timers.set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        }
     }
 
     pub(super) fn drop_probe(&mut self) {

@@ -74,6 +74,15 @@ impl Session {
         self.queue.pop()
     }
 
+    /// The next frame of the run that the former transport has begun.
+    pub(super) fn poll_run(&mut self) -> Option<Frame> {
+        let frame = if self.is_live() { self.queue.pop() } else { None };
+        if !self.queue.in_run() {
+            self.upgrade.end_run();
+        }
+        frame
+    }
+
     fn handshake(&self) -> OpenPacket {
         let upgrades = match self.transport {
             Transport::Polling => self.config.upgrades.clone(),
