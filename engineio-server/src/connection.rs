@@ -84,6 +84,9 @@ pub struct Connection {
     /// Boxed, because most sessions have at most one of the two.
     transport: Option<Box<MessageTransport>>,
     probe: Option<Box<MessageTransport>>,
+    /// The WebSocket that WebTransport has replaced. Nothing is read from `transport` before its
+    /// end.
+    former: Option<Box<MessageTransport>>,
     /// Fires at the earliest deadline known when it was last set. It is not moved when that
     /// deadline moves back, so that messages need not touch the timer. When it fires, it is set to
     /// the current deadline.
@@ -112,6 +115,7 @@ impl Connection {
             registry,
             transport,
             probe: None,
+            former: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             may_be_late: false,
@@ -264,7 +268,8 @@ impl Connection {
     /// the application has not handled the former messages. Decodes nothing, so that no more
     /// messages wait for the application.
     fn listen(&mut self, cx: &mut Context<'_>) {
-        let arrived = self.transport.as_mut().is_some_and(|transport| transport.poll_arrived(cx));
+        let mut transports = [&mut self.transport, &mut self.former].into_iter().flatten();
+        let arrived = transports.any(|transport| transport.poll_arrived(cx));
         let state = &mut *self.handle.0.lock();
         // A POST that waits may contain the pong.
         let push_waits = || state.waiting.as_ref().is_some_and(|waiting| waiting.push.is_some());
@@ -300,10 +305,23 @@ impl Connection {
                 Some(Output::Upgraded(transport)) => {
                     self.registry.counters.upgraded.one();
                     let poll = state.poll_to_wake();
+                    self.former = mem::replace(&mut self.transport, self.probe.take());
+                    if let Some(former) = &mut self.former {
+                        // The rest of a run.
+                        while let Some(frame) =
+                            state.session.poll_transmit(former.kind(), usize::MAX)
+                        {
+                            former.send(frame);
+                        }
+                    }
+                    let ended = state.session.former_transport().is_none();
                     drop(state);
                     wake(poll);
-                    if let Some(former) = mem::replace(&mut self.transport, self.probe.take()) {
-                        former.end(self.registry.config.linger, self.registry.clone());
+                    if let Some(former) = &mut self.former {
+                        former.start_close();
+                    }
+                    if ended {
+                        self.end_former();
                     }
                     return Some(Event::Upgraded(transport));
                 }
@@ -343,7 +361,8 @@ impl Connection {
     /// Writes to the transports until they accept no more.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let was_blocked = mem::take(&mut self.blocked);
-        for transport in [&mut self.transport, &mut self.probe].into_iter().flatten() {
+        let transports = [&mut self.transport, &mut self.probe, &mut self.former];
+        for transport in transports.into_iter().flatten() {
             let before = transport.unwritten();
             match transport.poll_flush(cx, &mut self.turn) {
                 Poll::Ready(Ok(())) => {}
@@ -360,8 +379,8 @@ impl Connection {
         }
     }
 
-    /// Reads once from each transport. Returns whether one had data. Only transports without data
-    /// wake the task later.
+    /// Reads once from the transport, or from the former one until its end, and from the probe.
+    /// Returns whether one had data. Only transports without data wake the task later.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.reading.is_open() {
             return self.watch(cx);
@@ -369,9 +388,9 @@ impl Connection {
         self.reading.undecoded_full = false;
         let mut ready = false;
         let mut inputs = INPUTS.take();
-        let refused = &self.registry.counters.refused;
-        for transport in [&mut self.transport, &mut self.probe].into_iter().flatten() {
-            ready |= transport.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
+        if let Some(transport) = self.former.as_mut().or(self.transport.as_mut()) {
+            let refused = &self.registry.counters.refused;
+            ready = transport.poll_read(cx, &mut inputs, &mut self.turn, refused).is_ready();
         }
         if !inputs.is_empty() {
             let now = now();
@@ -380,11 +399,22 @@ impl Connection {
                 // After a violation the session or the probe is closed, which its outputs report.
                 let _ = state.session.handle_input(now, input);
             }
+            let ended = state.session.former_transport().is_none();
+            drop(state);
+            if ended {
+                self.end_former();
+            }
         }
         if inputs.capacity() <= RETAINED_INPUTS {
             INPUTS.set(inputs);
         }
-        ready
+        self.read_probe(cx) || ready
+    }
+
+    fn end_former(&mut self) {
+        if let Some(former) = self.former.take() {
+            former.end(self.registry.config.linger, self.registry.clone());
+        }
     }
 
     /// Checks whether the client is still connected, without decoding its messages. Returns whether
@@ -416,12 +446,12 @@ impl Connection {
         changed
     }
 
-    /// Decodes the next packet of a probe while messages are not read. Returns whether there was
-    /// data.
+    /// Decodes the next packet of a probe. Returns whether there was data.
     ///
     /// A client whose probe was answered sends no further GET, so a full queue can only leave after
-    /// the client's upgrade packet. Packets of a probe carry no messages: any other fails it. What
-    /// follows the upgrade packet stays undecoded.
+    /// the client's upgrade packet. Probes are therefore read even while messages are not. Packets
+    /// of a probe carry no messages: any other fails it. What follows the upgrade packet stays
+    /// undecoded, because messages on a former transport precede it.
     fn read_probe(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(probe) = &mut self.probe else { return false };
         if !self.handle.0.lock().session.is_upgrading() {
@@ -449,9 +479,8 @@ impl Connection {
         let timeout = {
             let mut state = self.handle.0.lock();
             let session = &state.session;
-            let transport = self.transport.as_ref().or(self.probe.as_ref());
-            let transmit = !self.blocked
-                && transport.is_some_and(|transport| session.has_transmit(transport.kind()));
+            let mut transports = [&self.transport, &self.probe].into_iter().flatten();
+            let transmit = transports.any(|it| it.is_idle() && session.has_transmit(it.kind()));
             let reading = self.reading.of(session);
             let output = session.has_output() && (reading == Reading::Open || session.is_closed());
             if transmit
@@ -501,7 +530,7 @@ impl Connection {
             (state.arriving.take(), ready.chain(requests.into_iter().flatten()))
         };
         wakers.for_each(Waker::wake);
-        let transports = [self.transport.take(), self.probe.take(), arriving];
+        let transports = [self.transport.take(), self.probe.take(), self.former.take(), arriving];
         for transport in transports.into_iter().flatten() {
             transport.end(self.registry.config.linger, self.registry.clone());
         }

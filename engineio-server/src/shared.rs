@@ -152,13 +152,13 @@ impl State {
         if probe.is_none() {
             *probe = self.arriving.take();
         }
-        // Before the upgrade, the frames of its exchange go to the probe, which then becomes the
-        // transport. No frame is taken before the kernel has accepted the
-        // previous batch: until then frames count as queued, and volatile messages are not sent
-        // late.
-        if let Some(transport) = transport.as_mut().or(probe.as_mut())
-            && transport.is_idle()
-        {
+        // Before the upgrade, only the frames of its exchange go to the probe, which then becomes
+        // the transport. No frame is taken before the kernel has accepted the previous batch: until
+        // then frames count as queued, and volatile messages are not sent late.
+        for transport in [transport, probe].into_iter().flatten() {
+            if !transport.is_idle() {
+                continue;
+            }
             let kind = transport.kind();
             while !transport.is_full()
                 && let Some(frame) = self.session.poll_transmit(kind, usize::MAX)

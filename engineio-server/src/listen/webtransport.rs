@@ -61,7 +61,8 @@ impl Engine {
     /// [`listen_tls`](Self::listen_tls), and with the same certificate.
     ///
     /// [`transports`](EngineConfig::transports) must contain [`Transport::WebTransport`]. Clients
-    /// open sessions over WebTransport, or upgrade polling sessions. The listener serves no other
+    /// open sessions over WebTransport, or upgrade sessions that began with long-polling or a
+    /// WebSocket and were not upgraded before. The listener serves no other
     /// requests over HTTP/3, so do not announce it with an `Alt-Svc` header.
     ///
     /// `tls` must support TLS 1.3 and its cipher suite `TLS13_AES_128_GCM_SHA256`. Its application

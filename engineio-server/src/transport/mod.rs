@@ -125,6 +125,17 @@ impl MessageTransport {
         dispatch!(self, it => it.poll_flush(cx, turn))
     }
 
+    /// Announces the end of the connection after the frames sent so far. The peer answers with its
+    /// own end, which the next reads report.
+    pub(crate) fn start_close(&mut self) {
+        match self {
+            Self::WebSocket(websocket) => websocket.start_close(),
+            // No transport replaces it.
+            #[cfg(feature = "webtransport")]
+            Self::WebTransport(_) => {}
+        }
+    }
+
     /// Closes the connection in a task of its own, after the remaining frames were written. Takes at
     /// most `time_limit`, and drops `guard` at the end.
     pub(crate) fn end(self, time_limit: Duration, guard: impl Send + 'static) {

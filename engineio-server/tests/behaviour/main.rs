@@ -31,6 +31,8 @@ mod a_vanished_client_leaves_nothing_behind;
 mod a_websocket_closes_from_either_side;
 mod a_websocket_echoes;
 mod a_websocket_inside_http2_echoes;
+#[cfg(feature = "webtransport")]
+mod a_websocket_is_upgraded_to_webtransport;
 mod an_abandoned_upgrade_is_reclaimed;
 mod an_aborted_request_closes_the_session;
 mod an_application_may_generate_session_ids;

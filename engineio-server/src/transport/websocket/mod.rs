@@ -284,12 +284,17 @@ impl WebSocket {
         self.writer.poll_flush(self.io.stream(), cx)
     }
 
+    /// See [`MessageTransport::start_close`](super::MessageTransport::start_close).
+    pub(crate) fn start_close(&mut self) {
+        self.compress();
+        self.writer.push_close(None);
+    }
+
     /// Closes the WebSocket in a task of its own: writes the remaining frames and a close frame,
     /// unless one was sent, then waits until the peer closes, so that a reset does not destroy the
     /// last frames. Takes at most `time_limit`, and drops `guard` at the end.
     pub(crate) fn end(mut self, time_limit: Duration, guard: impl Send + 'static) {
-        self.compress();
-        self.writer.push_close(None);
+        self.start_close();
         // A connection may be dropped outside a runtime.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
