@@ -7,7 +7,7 @@ use engineio_parser::{Frame, Packet, PacketType};
 use engineio_server::{CloseReason, EngineConfig, Event, PacketData, Transport};
 
 use crate::{
-    support::{Server, text, within},
+    support::{Server, sid_of, text, until, within},
     webtransport::WebTransport,
 };
 
@@ -137,6 +137,29 @@ async fn either_side_closes_a_session() {
     assert_eq!(session.closed().await, Some((0, String::new())));
     within(server.engine.ended()).await;
     assert_eq!(server.engine.stats().sessions.total(), 0);
+}
+
+/// The client has not received everything, and acknowledges nothing afterwards.
+#[tokio::test]
+async fn a_session_that_its_client_closes_does_not_linger() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for step in 0..3 {
+        let (mut server, webtransport) = start(config().linger(HOUR)).await;
+        let (mut session, mut stream) = webtransport.open(b"\x010").await;
+        let PacketData::Text(json) = stream.packet().await.unwrap().data else { panic!("binary") };
+        let handle = server.engine.client(&sid_of(&format!("0{json}"))).unwrap();
+        // More than the windows of the client.
+        handle.send(vec![7; 8 << 20]).unwrap();
+        until(|| handle.queued().packets == 0).await;
+        match step {
+            0 => session.request.0.finish().unwrap(),
+            1 => session.request.0.reset(0x100_u32.into()).unwrap(),
+            _ => session.connection.close(0x100_u32.into(), b""),
+        }
+        server.closed().await;
+        server.engine.close();
+        within(server.engine.ended()).await;
+    }
 }
 
 #[tokio::test]
