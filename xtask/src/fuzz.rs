@@ -18,11 +18,19 @@ struct Suite {
     modules: &'static [(&'static str, &'static str)],
 }
 
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite {
         package: "engineio-parser",
         program: &["--test", "behaviour"],
         modules: &[("fuzz_bodies::", "engineio-parser/tests/behaviour/fuzz_bodies.rs")],
+    },
+    Suite {
+        package: "engineio-server",
+        program: &["--lib"],
+        modules: &[(
+            "transport::webtransport::http3::tests::",
+            "engineio-server/src/transport/webtransport/http3.rs",
+        )],
     },
     Suite {
         package: "socketio-parser",
@@ -61,6 +69,7 @@ const SUITES: [Suite; 8] = [
             ("client::", "interop/fuzz/tests/fuzz_bodies/client.rs"),
             ("server::", "interop/fuzz/tests/fuzz_bodies/server.rs"),
             ("transports::", "interop/fuzz/tests/fuzz_bodies/transports.rs"),
+            ("webtransport::", "interop/fuzz/tests/fuzz_bodies/webtransport.rs"),
         ],
     },
 ];

@@ -3,4 +3,5 @@
 mod client;
 mod server;
 mod transports;
+mod webtransport;
 mod world;

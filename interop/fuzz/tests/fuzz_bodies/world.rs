@@ -29,11 +29,11 @@ use tokio::{
 pub(crate) const MAX_PAYLOAD: usize = 1000;
 const MAX_QUEUED: usize = 20_000;
 /// Far more polls than a task needs for one input.
-const POLLS: u32 = 20_000;
+pub(crate) const POLLS: u32 = 20_000;
 /// Each deadline of the server.
-const SHORT: Duration = Duration::from_secs(2);
+pub(crate) const SHORT: Duration = Duration::from_secs(2);
 /// Longer than all deadlines one after another.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// Masks nothing, so that mutations change the payload.
 pub(crate) const MASK: Option<[u8; 4]> = Some([0; 4]);
 pub(crate) const UPGRADE: &str = "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -124,7 +124,7 @@ impl World {
     }
 }
 
-async fn echo(mut connection: Connection, messages: Arc<Mutex<Vec<PacketData>>>) {
+pub(crate) async fn echo(mut connection: Connection, messages: Arc<Mutex<Vec<PacketData>>>) {
     loop {
         match connection.event().await {
             Event::Message(data) => {
@@ -145,7 +145,7 @@ async fn echo(mut connection: Connection, messages: Arc<Mutex<Vec<PacketData>>>)
     }
 }
 
-fn config(config: EngineConfig) -> EngineConfig {
+pub(crate) fn config(config: EngineConfig) -> EngineConfig {
     let ids = Arc::new(AtomicU32::new(0));
     let proxies: Option<IpNet> = "10.0.0.0/8".parse().ok();
     config
