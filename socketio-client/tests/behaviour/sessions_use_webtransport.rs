@@ -1,6 +1,10 @@
 //! Sessions over WebTransport with this project's server, over the loopback interface.
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use engineio_server::{
     Listening, Unsent,
@@ -11,6 +15,7 @@ use socketio_client::{
     Binary, ClientConfig, Data, EngineOptions, Manager, ManagerEvent, Reconnection, Transport,
 };
 use socketio_server::{Data as Arguments, Recovery, Server, ServerConfig, Socket as Peer};
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::support::{Log, log, within};
 
@@ -74,12 +79,16 @@ impl Site {
     }
 
     fn manager_with(&self, options: impl FnOnce(EngineOptions) -> EngineOptions) -> Manager {
+        self.manager_of(|config| config.engine(options))
+    }
+
+    fn manager_of(&self, options: impl FnOnce(ClientConfig) -> ClientConfig) -> Manager {
         let url = format!("http://127.0.0.1:{}", self.port.number());
         let config = ClientConfig::default()
             .auto_connect(false)
             .reconnection(Reconnection::default().delay(Duration::from_millis(10)))
-            .engine(|engine| options(engine.certificate_hashes([self.hash])));
-        Manager::with_config(&url, config).unwrap()
+            .engine(|engine| engine.certificate_hashes([self.hash]));
+        Manager::with_config(&url, options(config)).unwrap()
     }
 }
 
@@ -94,6 +103,52 @@ impl Running {
             udp.stop();
             udp.join().await;
         }
+    }
+}
+
+/// A line for the datagrams of one client.
+struct UdpLine {
+    cut: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl UdpLine {
+    async fn start(port: u16, to: SocketAddr) -> Self {
+        let client = tokio::net::UdpSocket::bind(("127.0.0.1", port)).await.unwrap();
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        server.connect(to).await.unwrap();
+        let (cut, is_cut) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+            let mut address = None;
+            loop {
+                tokio::select! {
+                    Ok((len, from)) = client.recv_from(&mut up) => {
+                        address = Some(from);
+                        if !*is_cut.borrow() {
+                            let _ = server.send(&up[..len]).await;
+                        }
+                    }
+                    Ok(len) = server.recv(&mut down) => {
+                        if let Some(address) = address.filter(|_| !*is_cut.borrow()) {
+                            let _ = client.send_to(&down[..len], address).await;
+                        }
+                    }
+                }
+            }
+        });
+        Self { cut, task }
+    }
+
+    /// Drops all datagrams from now on.
+    fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+}
+
+impl Drop for UdpLine {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -173,6 +228,70 @@ async fn a_session_is_upgraded_to_a_websocket_if_udp_is_blocked() {
         manager.close();
         within(server.stop()).await;
     }
+}
+
+/// Both ends notice it by the heartbeat.
+#[tokio::test]
+async fn a_session_whose_datagrams_are_blocked_returns_over_tcp() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let site = Site::new();
+    let config = ServerConfig::default()
+        .connection_state_recovery(Recovery::default())
+        .engine(|engine| engine.ping_interval(SECOND).ping_timeout(2 * SECOND));
+    let server = site.start(config, false).await;
+    let udp = server.io.bind_webtransport("127.0.0.1:0", site.tls.clone()).await.unwrap();
+    let line = UdpLine::start(site.port.number(), udp.local_addr().unwrap()).await;
+    let (sender, mut numbers) = log();
+    server.io.on("number", move |Arguments(number): Arguments<u32>| {
+        let _ = sender.send(number);
+        async move { number }
+    });
+    let manager = site.manager_of(|config| {
+        config.socket(|socket| socket.retries(5)).engine(|engine| engine.transports(TRANSPORTS))
+    });
+    let mut upgrades = upgrades(&manager);
+    let socket = manager.socket("/");
+    let (sender, mut news) = log();
+    socket.on("news", move |Data(number): Data<u32>| {
+        let _ = sender.send(number);
+        async {}
+    });
+    let (sender, mut disconnects) = log();
+    socket.on_disconnect(move |reason: socketio_client::DisconnectReason| {
+        let _ = sender.send(reason.to_string());
+        async {}
+    });
+    within(socket.connect()).await.unwrap();
+    assert_eq!(upgrades.next().await, Transport::WebTransport);
+    for (blocked, from) in [(false, 0), (true, 20)] {
+        if blocked {
+            line.cut();
+        }
+        (from..from + 20).for_each(|number| server.io.emit("news", &number).unwrap());
+        for number in from..from + 20 {
+            let ack: u32 = within(socket.emit_with_ack("number", &number)).await.unwrap();
+            assert_eq!(ack, number);
+        }
+        assert_eq!(news.take(20).await, (from..from + 20).collect::<Vec<_>>());
+    }
+    assert_eq!(disconnects.rest(), ["ping timeout"]);
+    assert!(socket.is_recovered());
+    assert_eq!(upgrades.next().await, Transport::WebSocket);
+    // An event whose ack was lost arrives again.
+    let mut arrived = numbers.rest();
+    arrived.dedup();
+    assert_eq!(arrived, (0..40).collect::<Vec<_>>());
+    within(async {
+        while server.io.engine().stats().sessions.webtransport > 0 {
+            tokio::time::sleep(SECOND / 10).await;
+        }
+    })
+    .await;
+    assert_eq!(server.io.engine().stats().sessions.total(), 1);
+    manager.close();
+    within(server.stop()).await;
+    udp.stop();
+    within(udp.join()).await;
 }
 
 #[tokio::test]
