@@ -262,13 +262,16 @@ impl Engine {
         if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
             tokio::spawn(upgrade);
         }
-        response.unwrap_or_else(|| {
+        let response = response.unwrap_or_else(|| {
             self.count_panic();
             if let Some(shared) = effects.session {
                 Handle(shared).close(Unsent::Discard);
             }
             empty(StatusCode::INTERNAL_SERVER_ERROR)
-        })
+        });
+        #[cfg(feature = "webtransport")]
+        let response = self.announce(response);
+        response
     }
 
     fn count_panic(&self) {

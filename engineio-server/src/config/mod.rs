@@ -10,6 +10,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use engineio_parser::{Frame, Transport, session};
+#[cfg(feature = "webtransport")]
+use http::HeaderValue;
 use http::{Response, request::Parts};
 
 pub use self::{
@@ -68,6 +70,8 @@ pub struct EngineConfig {
     pub(crate) max_unauthenticated_per_address: Option<usize>,
     pub(crate) max_sessions: usize,
     pub(crate) max_kept_head: usize,
+    #[cfg(feature = "webtransport")]
+    pub(crate) alt_svc: Option<HeaderValue>,
 }
 
 impl Default for EngineConfig {
@@ -103,6 +107,8 @@ impl Default for EngineConfig {
             max_unauthenticated_per_address: None,
             max_sessions: 100_000,
             max_kept_head: 8 * 1024,
+            #[cfg(feature = "webtransport")]
+            alt_svc: None,
         }
     }
 }
@@ -404,6 +410,27 @@ impl EngineConfig {
     /// ```
     pub fn max_kept_head(mut self, bytes: usize) -> Self {
         self.max_kept_head = bytes;
+        self
+    }
+
+    /// Announces the UDP port of [`listen_webtransport`](crate::Engine::listen_webtransport), for
+    /// `max_age`, in an `Alt-Svc` header of every response over TCP (default no, and browsers need
+    /// no announcement for WebTransport).
+    ///
+    /// Browsers then also try to load pages and to poll over HTTP/3. The listener answers these
+    /// requests with 421 (Misdirected Request), after which browsers repeat them over TCP. That
+    /// costs a round trip each, so announce the port only to clients that require it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use engineio_server::EngineConfig;
+    ///
+    /// let config = EngineConfig::default().alt_svc(443, Duration::from_secs(3600));
+    /// ```
+    #[cfg(feature = "webtransport")]
+    pub fn alt_svc(mut self, port: u16, max_age: Duration) -> Self {
+        let value = format!("h3=\":{port}\"; ma={}", max_age.as_secs());
+        self.alt_svc = HeaderValue::try_from(value).ok();
         self
     }
 

@@ -1,7 +1,7 @@
 //! Sessions over WebTransport.
 
 use engineio_parser::{Packet, PacketData, PacketType, Revision, Transport};
-use http::{StatusCode, request::Parts};
+use http::{Response, StatusCode, header::ALT_SVC, request::Parts};
 use tokio::time::timeout;
 
 use super::{Engine, catch_panic};
@@ -9,6 +9,7 @@ use crate::{
     connection::Connection,
     error::{ErrorContext, Refused, RequestError},
     request::is_origin_allowed,
+    response::ResponseBody,
     transport::{
         MessageTransport,
         webtransport::{AcceptError, WebTransport, http3::Http3Request},
@@ -52,6 +53,14 @@ impl Engine {
         self.refuse(&parts, refused);
         let _ = timeout(config.linger, transport.refuse(code, &message)).await;
         Ok(())
+    }
+
+    /// Adds the configured `Alt-Svc` header to a response over TCP.
+    pub(super) fn announce(&self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+        if let Some(value) = &self.config().alt_svc {
+            response.headers_mut().insert(ALT_SVC, value.clone());
+        }
+        response
     }
 
     /// Checks what a request says before the first packet tells whether it opens a session.

@@ -62,8 +62,8 @@ impl Engine {
     ///
     /// [`transports`](EngineConfig::transports) must contain [`Transport::WebTransport`]. Clients
     /// open sessions over WebTransport, or upgrade sessions that began with long-polling or a
-    /// WebSocket and were not upgraded before. The listener serves no other
-    /// requests over HTTP/3, so do not announce it with an `Alt-Svc` header.
+    /// WebSocket and were not upgraded before. The listener serves no other requests over HTTP/3: it
+    /// answers them with 421. See [`alt_svc`](EngineConfig::alt_svc).
     ///
     /// `tls` must support TLS 1.3 and its cipher suite `TLS13_AES_128_GCM_SHA256`. Its application
     /// protocols are replaced by `h3`, and early data (0-RTT) is not accepted.

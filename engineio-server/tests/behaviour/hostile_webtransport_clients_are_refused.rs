@@ -7,7 +7,7 @@ use quinn::{ConnectionError, VarInt};
 
 use crate::{
     support::{Server, text, within},
-    webtransport::{WebTransport, open_control, request},
+    webtransport::{WebTransport, head, open_control, read_status, request},
 };
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -265,6 +265,44 @@ async fn what_is_not_a_session_request_is_refused() {
     }
     assert_eq!(webtransport.listening.stats().malformed, 4);
     nothing_is_left(server, webtransport).await;
+}
+
+/// Browsers repeat such a request over TCP.
+#[tokio::test]
+async fn requests_for_pages_are_misdirected() {
+    let config = config().alt_svc(8443, Duration::from_secs(60));
+    let (mut server, webtransport) = start(config).await;
+    let answer = within(server.request("GET", "EIO=4&transport=polling", "")).await;
+    assert_eq!((answer.status, answer.header("alt-svc")), (200, "h3=\":8443\"; ma=60"));
+    let answer = within(server.request("GET", "EIO=4&transport=unknown", "")).await;
+    assert_eq!((answer.status, answer.header("alt-svc")), (400, "h3=\":8443\"; ma=60"));
+
+    let connection = webtransport.connect().await;
+    let _control = open_control(&connection).await;
+    // More than the streams that the server allows at the same time, some with a body.
+    for number in 0..10 {
+        let fields = [
+            (":method", if number % 2 == 0 { "GET" } else { "POST" }),
+            (":scheme", "https"),
+            (":authority", "localhost"),
+            (":path", "/engine.io/?EIO=4&transport=polling"),
+        ];
+        let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
+        send.write_all(&head(&fields)).await.unwrap();
+        if number % 2 == 1 {
+            // The server does not read the body.
+            let _ = send.write_all(&[0, 3, 1, 2, 3]).await;
+        }
+        let _ = send.finish();
+        assert_eq!(within(read_status(&mut recv)).await, "421");
+    }
+    // The connection still serves a session.
+    let session = webtransport.request_on(connection, "/engine.io/", &[]).await.unwrap();
+    let mut stream = session.stream().await;
+    stream.write(b"\x010").await;
+    stream.packet().await.unwrap();
+    stream.text("4hello").await;
+    assert_eq!(server.event().await, text("hello"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The part of HTTP/3 that WebTransport needs: one request per connection, and no other stream than
-//! the one that carries packets.
+//! the one that carries packets. Other requests are answered with 421 (Misdirected Request), after
+//! which browsers repeat them over TCP (RFC 9110, section 15.5.20).
 //!
 //! The client's control and QPACK streams are not read. Their bytes count towards the window of the
 //! connection.
@@ -20,7 +21,7 @@ use wtransport_proto::{
     frame::{Frame, FrameKind},
     headers::Headers,
     ids::StatusCode as ProtoStatus,
-    session::{SessionRequest, SessionResponse},
+    session::{HeadersParseError, SessionRequest, SessionResponse},
     settings::Settings,
     stream_header::StreamHeader,
     varint::VarInt as ProtoVarInt,
@@ -90,7 +91,7 @@ fn malformed(error: impl std::fmt::Debug) -> StreamError {
 }
 
 impl Http3Request {
-    /// Sends the settings and reads the first request of a connection.
+    /// Sends the settings and reads the first request for a session.
     pub(crate) async fn receive(connection: Connection) -> Result<Self, StreamError> {
         let mut control = connection.open_uni().await?;
         let mut bytes = Vec::new();
@@ -105,37 +106,40 @@ impl Http3Request {
             .build();
         settings.generate_frame().write(&mut bytes).map_err(malformed)?;
         control.write_all(&bytes).await.map_err(|_| StreamError::Ended)?;
-        let (send, mut recv) = connection.accept_bi().await?;
-        let parts = read_request(&mut recv).await?;
-        let session = Http3Session { connection, _control: control, request: (send, recv) };
-        Ok(Self { session, parts })
+        loop {
+            let (mut send, mut recv) = connection.accept_bi().await?;
+            if let Head::Session(parts) = read_head(&mut recv).await? {
+                let session = Http3Session { connection, _control: control, request: (send, recv) };
+                return Ok(Self { session, parts: *parts });
+            }
+            send_status(&mut send, StatusCode::MISDIRECTED_REQUEST).await?;
+            let _ = send.finish();
+            let _ = recv.stop(no_error());
+        }
     }
 
     /// Accepts the request.
     pub(crate) async fn accept(mut self) -> Result<(Http3Session, Parts), StreamError> {
-        self.respond(StatusCode::OK).await?;
+        send_status(&mut self.session.request.0, StatusCode::OK).await?;
         Ok((self.session, self.parts))
     }
 
     /// Answers with the status of an error.
     pub(crate) async fn refuse(mut self, status: StatusCode) {
-        if self.respond(status).await.is_ok() {
-            let (send, _) = &mut self.session.request;
+        let (send, _) = &mut self.session.request;
+        if send_status(send, status).await.is_ok() {
             let _ = send.finish();
             // Dropping the connection would drop the response.
             let _ = send.stopped().await;
         }
     }
+}
 
-    async fn respond(&mut self, status: StatusCode) -> Result<(), StreamError> {
-        let status = ProtoStatus::try_from(status.as_u16()).map_err(malformed)?;
-        let mut response = SessionResponse::with_status_code(status);
-        response.add("sec-webtransport-http3-draft", "draft02");
-        let mut bytes = Vec::new();
-        response.headers().generate_frame().write(&mut bytes).map_err(malformed)?;
-        let (send, _) = &mut self.session.request;
-        send.write_all(&bytes).await.map_err(|_| StreamError::Ended)
-    }
+/// The request of a stream.
+enum Head {
+    Session(Box<Parts>),
+    /// A request such as those for pages.
+    Other,
 }
 
 impl Http3Session {
@@ -206,11 +210,20 @@ fn no_error() -> VarInt {
     VarInt::from_u64(code).unwrap_or_default()
 }
 
-async fn read_request(recv: &mut RecvStream) -> Result<Parts, StreamError> {
+async fn send_status(send: &mut SendStream, status: StatusCode) -> Result<(), StreamError> {
+    let status = ProtoStatus::try_from(status.as_u16()).map_err(malformed)?;
+    let mut response = SessionResponse::with_status_code(status);
+    response.add("sec-webtransport-http3-draft", "draft02");
+    let mut bytes = Vec::new();
+    response.headers().generate_frame().write(&mut bytes).map_err(malformed)?;
+    send.write_all(&bytes).await.map_err(|_| StreamError::Ended)
+}
+
+async fn read_head(recv: &mut RecvStream) -> Result<Head, StreamError> {
     let mut head = Vec::new();
     loop {
-        if let Some(parts) = parse_head(&head)? {
-            return Ok(parts);
+        if let Some(request) = parse_head(&head)? {
+            return Ok(request);
         }
         if head.len() > MAX_HEAD {
             return Err(StreamError::TooLarge);
@@ -221,13 +234,12 @@ async fn read_request(recv: &mut RecvStream) -> Result<Parts, StreamError> {
     }
 }
 
-/// Decodes a request and checks that it asks for a WebTransport session. Returns `None` if more bytes
-/// must arrive first.
-fn parse_head(head: &[u8]) -> Result<Option<Parts>, StreamError> {
+/// Decodes a request. Returns `None` if more bytes must arrive first.
+fn parse_head(head: &[u8]) -> Result<Option<Head>, StreamError> {
     let mut reader = BufferReader::new(head);
     while let Some(frame) = Frame::read_from_buffer(&mut reader).map_err(malformed)? {
         match frame.kind() {
-            FrameKind::Headers => return parts(&frame).map(Some),
+            FrameKind::Headers => return request(&frame).map(Some),
             // Reserved types, which test that unknown frames are ignored.
             FrameKind::Exercise(_) => {}
             kind => return Err(malformed(kind)),
@@ -236,9 +248,12 @@ fn parse_head(head: &[u8]) -> Result<Option<Parts>, StreamError> {
     Ok(None)
 }
 
-fn parts(frame: &Frame<'_>) -> Result<Parts, StreamError> {
+fn request(frame: &Frame<'_>) -> Result<Head, StreamError> {
     let headers = Headers::with_frame(frame).map_err(malformed)?;
-    let request = SessionRequest::try_from(headers).map_err(malformed)?;
+    let request = match SessionRequest::try_from(headers) {
+        Err(HeadersParseError::MethodNotConnect) => return Ok(Head::Other),
+        request => request.map_err(malformed)?,
+    };
     let uri = Uri::builder()
         .scheme("https")
         .authority(request.authority())
@@ -251,7 +266,8 @@ fn parts(frame: &Frame<'_>) -> Result<Parts, StreamError> {
             builder = builder.header(name, value);
         }
     }
-    Ok(builder.body(()).map_err(malformed)?.into_parts().0)
+    let (parts, ()) = builder.body(()).map_err(malformed)?.into_parts();
+    Ok(Head::Session(parts.into()))
 }
 
 async fn read_varint(recv: &mut RecvStream) -> Result<u64, StreamError> {
@@ -268,7 +284,7 @@ async fn read_varint(recv: &mut RecvStream) -> Result<u64, StreamError> {
 mod tests {
     use super::*;
 
-    fn request(path: &str) -> Vec<u8> {
+    fn session_request(path: &str) -> Vec<u8> {
         let fields = [
             (":method", "CONNECT"),
             (":scheme", "https"),
@@ -285,11 +301,11 @@ mod tests {
     #[test]
     fn a_request_has_host_path_and_headers() {
         let mut head = vec![0x21, 2, 0, 0]; // a reserved frame
-        head.extend(request("/engine.io/?a=b"));
+        head.extend(session_request("/engine.io/?a=b"));
         for len in 0..head.len() {
             assert!(parse_head(&head[..len]).unwrap().is_none(), "{len} bytes");
         }
-        let parts = parse_head(&head).unwrap().unwrap();
+        let Some(Head::Session(parts)) = parse_head(&head).unwrap() else { panic!("no request") };
         assert_eq!(parts.uri, "https://example.com:3000/engine.io/?a=b");
         assert_eq!(parts.headers["origin"], "https://example.com");
         assert_eq!(parts.headers.len(), 1);
@@ -297,21 +313,23 @@ mod tests {
 
     #[test]
     fn http3_head() {
-        let reserved = [&[0x21, 2, 0, 0][..], &request("/engine.io/")].concat();
+        let reserved = [&[0x21, 2, 0, 0][..], &session_request("/engine.io/")].concat();
         let plain = [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")];
         let mut page = Vec::new();
         plain.into_iter().collect::<Headers>().generate_frame().write(&mut page).unwrap();
-        let seeds = [request("/engine.io/?a=b"), reserved, page, vec![0x01, 0x80, 0, 0x20, 0]];
+        let seeds =
+            [session_request("/engine.io/?a=b"), reserved, page, vec![0x01, 0x80, 0, 0x20, 0]];
         fuzz::run("http3_head", 5000, &seeds, |head| {
             // Further bytes do not change what the first ones say.
             let whole = parse_head(head).map_err(|error| error.to_string());
             for len in [head.len() / 2, head.len().saturating_sub(1)] {
-                match parse_head(&head[..len]) {
-                    Ok(None) => {}
-                    Ok(Some(parts)) => {
-                        assert_eq!(whole.as_ref().unwrap().as_ref().unwrap().uri, parts.uri)
+                match (parse_head(&head[..len]), &whole) {
+                    (Ok(None), _) | (Ok(Some(Head::Other)), Ok(Some(Head::Other))) => {}
+                    (Ok(Some(Head::Session(short))), Ok(Some(Head::Session(whole)))) => {
+                        assert_eq!(short.uri, whole.uri);
                     }
-                    Err(error) => assert_eq!(whole.as_ref().unwrap_err(), &error.to_string()),
+                    (Err(short), Err(whole)) => assert_eq!(short.to_string(), *whole),
+                    _ => panic!("different"),
                 }
             }
         });

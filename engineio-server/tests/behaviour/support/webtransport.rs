@@ -54,6 +54,16 @@ impl WebTransport {
     /// Requests a session. Returns it, or the status of the refusal.
     pub async fn request(&self, path: &str, headers: &[(&str, &str)]) -> Result<Session, String> {
         let connection = self.connect().await;
+        self.request_on(connection, path, headers).await
+    }
+
+    /// Requests a session on a connection.
+    pub async fn request_on(
+        &self,
+        connection: Connection,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Session, String> {
         let control = open_control(&connection).await;
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
         send.write_all(&request(path, headers)).await.unwrap();
@@ -172,14 +182,20 @@ pub fn request(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         (":authority", "localhost"),
         (":path", path),
     ];
-    let headers: Headers = pseudo.iter().chain(headers).copied().collect();
+    let fields: Vec<_> = pseudo.iter().chain(headers).copied().collect();
+    head(&fields)
+}
+
+/// Builds the head of any request.
+pub fn head(fields: &[(&str, &str)]) -> Vec<u8> {
+    let headers: Headers = fields.iter().copied().collect();
     let mut bytes = Vec::new();
     headers.generate_frame().write(&mut bytes).unwrap();
     bytes
 }
 
 /// Reads the status of a response.
-async fn read_status(recv: &mut RecvStream) -> String {
+pub async fn read_status(recv: &mut RecvStream) -> String {
     let mut bytes = Vec::new();
     loop {
         let mut reader = BufferReader::new(&bytes);
