@@ -1,5 +1,5 @@
 //! A stream that fails if its peer does not read, so that unsent responses do not stay in memory
-//! forever.
+//! forever, and that yields if its peer sends without a pause.
 
 use std::{
     future::Future,
@@ -15,12 +15,18 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+/// The bytes that an HTTP connection reads in one turn. hyper processes all frames that it can read
+/// before it returns, which for a flood of HTTP/2 pings takes milliseconds.
+const MAX_READ: usize = 64 * 1024;
+
 /// Fails if a write makes no progress for `timeout`. HTTP responses need this, because they have
 /// no other deadline. A WebSocket has its heartbeat and takes the inner stream.
 pub(crate) struct StallGuard<S> {
     stream: S,
     /// Bytes that were returned after reading.
     returned: Bytes,
+    /// Bytes read since the last pending read.
+    read: usize,
     timeout: Duration,
     /// Runs while the peer accepts no data.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -30,7 +36,7 @@ pub(crate) struct StallGuard<S> {
 
 impl<S> StallGuard<S> {
     pub(crate) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, returned: Bytes::new(), timeout, deadline: None, writing: false }
+        Self { stream, returned: Bytes::new(), read: 0, timeout, deadline: None, writing: false }
     }
 
     /// Returns bytes that were read, so that they are read again.
@@ -68,7 +74,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
             buffer.put_slice(&self.returned.split_to(len));
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.read >= MAX_READ {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.read = match polled {
+            Poll::Ready(_) => self.read + buffer.filled().len() - before,
+            Poll::Pending => 0,
+        };
+        polled
     }
 }
 
@@ -114,6 +131,30 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_data_yields_after_each_turn() {
+        let (stream, mut peer) = duplex(4 * MAX_READ);
+        peer.write_all(&vec![7; 3 * MAX_READ]).await.unwrap();
+        let mut stream = StallGuard::new(stream, Duration::from_secs(20));
+        let (mut turns, mut buffer) = (vec![0], vec![0; MAX_READ / 4]);
+        while turns.iter().sum::<usize>() < 3 * MAX_READ {
+            let read = std::future::poll_fn(|cx| {
+                let mut buffer = ReadBuf::new(&mut buffer);
+                let polled = Pin::new(&mut stream).poll_read(cx, &mut buffer);
+                Poll::Ready(polled.map(|_| buffer.filled().len()))
+            });
+            match read.await {
+                Poll::Ready(len) => *turns.last_mut().unwrap() += len,
+                // Without a wake-up, the test would wait forever.
+                Poll::Pending => {
+                    turns.push(0);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        assert_eq!(turns, [MAX_READ; 3]);
+    }
 
     #[tokio::test]
     async fn a_stream_fails_if_its_peer_does_not_read() {
