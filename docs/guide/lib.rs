@@ -29,6 +29,7 @@ documents! {
     introduction: "src/introduction.md",
     operating: "src/operating.md",
     performance: "src/performance.md",
+    hostile: "src/hostile.md",
     rooms: "src/rooms.md",
     testing: "src/testing.md",
     troubleshooting: "src/troubleshooting.md",

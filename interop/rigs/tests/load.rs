@@ -1,4 +1,4 @@
-//! The load generators against the `bench` rig, for a few messages each.
+//! The load generators for a few messages each, against the `bench` rig and their own servers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
@@ -83,4 +83,13 @@ fn the_reason_why_clients_fail_is_reported() {
     command.args(["1", &server.child.id().to_string(), "10"]);
     let error = String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
     assert!(error.contains("refused"), "{error}");
+}
+
+/// `cargo xtask hostile` measures the same behaviors with more clients.
+#[test]
+fn hostile_clients_are_counted_and_leave_nothing_behind() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 4096; exec \"$0\" short", env!("CARGO_BIN_EXE_hostile")]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::{future::Future, io, pin::Pin};
 
-use crate::wire::{Wire, frame};
+use rigs::wire::{Wire, frame};
 
 /// One kind of client.
 pub(crate) struct Kind {
@@ -60,21 +60,6 @@ kinds! {
 const SOCKET: &str = "/socket.io/?transport=";
 const ECHO: &str = "/engine.io/?transport=";
 
-/// Opens a polling session. Returns a connection, and the target of further requests.
-async fn open_polling(port: u16, base: &str, revision: u8) -> io::Result<(Wire, String)> {
-    let mut wire = Wire::connect(port).await?;
-    let target = format!("{base}polling&EIO={revision}");
-    let open = wire.exchange(&target, None).await?;
-    let sid = open.split(r#""sid":""#).nth(1).and_then(|rest| rest.split('"').next());
-    let sid = sid.ok_or_else(|| io::Error::other(open.clone()))?;
-    Ok((wire, format!("{target}&sid={sid}")))
-}
-
-/// Opens a WebSocket for a polling session.
-async fn probe(port: u16, target: &str) -> io::Result<Wire> {
-    Wire::websocket(port, &target.replace("transport=polling", "transport=websocket")).await
-}
-
 /// Polls until a packet begins with `prefix`. Answers pings.
 async fn poll(wire: &mut Wire, target: &str, prefix: &str) -> io::Result<()> {
     loop {
@@ -111,7 +96,7 @@ async fn websocket(port: u16, n: usize) -> io::Result<()> {
 }
 
 async fn polling(port: u16, n: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 4).await?;
     wire.exchange(&target, Some("40")).await?;
     poll(&mut wire, &target, "40{").await?;
     for _ in 0..3 {
@@ -122,8 +107,8 @@ async fn polling(port: u16, n: usize) -> io::Result<()> {
 }
 
 async fn upgrade(port: u16, n: usize) -> io::Result<()> {
-    let (_wire, target) = open_polling(port, SOCKET, 4).await?;
-    let mut wire = probe(port, &target).await?;
+    let (_wire, target) = Wire::polling(port, SOCKET, 4).await?;
+    let mut wire = Wire::probe(port, &target).await?;
     wire.text("2probe").await?;
     wire.expect("3probe").await?;
     wire.text("5").await?;
@@ -142,7 +127,7 @@ async fn revision_3_websocket(port: u16, n: usize) -> io::Result<()> {
 }
 
 async fn revision_3_polling(port: u16, _: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, ECHO, 3).await?;
+    let (mut wire, target) = Wire::polling(port, ECHO, 3).await?;
     wire.exchange(&target, Some("6:4hello")).await?;
     let body = wire.exchange(&target, None).await?;
     if body != "6:4hello" {
@@ -152,8 +137,8 @@ async fn revision_3_polling(port: u16, _: usize) -> io::Result<()> {
 }
 
 async fn revision_3_upgrade(port: u16, _: usize) -> io::Result<()> {
-    let (_wire, target) = open_polling(port, ECHO, 3).await?;
-    let mut wire = probe(port, &target).await?;
+    let (_wire, target) = Wire::polling(port, ECHO, 3).await?;
+    let mut wire = Wire::probe(port, &target).await?;
     wire.text("2probe").await?;
     wire.expect("3probe").await?;
     wire.text("5").await?;
@@ -164,11 +149,11 @@ async fn revision_3_upgrade(port: u16, _: usize) -> io::Result<()> {
 
 /// Drops the connections at some point of the upgrade. The server detects this only by a timeout.
 async fn upgrade_aborted(port: u16, n: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 4).await?;
     if n.is_multiple_of(2) {
         wire.ask(&target, None).await?;
     }
-    let mut probe = probe(port, &target).await?;
+    let mut probe = Wire::probe(port, &target).await?;
     if !n.is_multiple_of(3) {
         probe.text("2probe").await?;
     }
@@ -179,17 +164,17 @@ async fn upgrade_aborted(port: u16, n: usize) -> io::Result<()> {
 }
 
 async fn upgrade_garbage(port: u16, n: usize) -> io::Result<()> {
-    let (_wire, target) = open_polling(port, ECHO, 4).await?;
-    let mut probe = probe(port, &target).await?;
+    let (_wire, target) = Wire::polling(port, ECHO, 4).await?;
+    let mut probe = Wire::probe(port, &target).await?;
     probe.text(["garbage", "4hello", "2prob", ""][n % 4]).await?;
     probe.until_closed().await
 }
 
 /// Keeps both connections open, but does not finish the upgrade.
 async fn upgrade_never_finished(port: u16, _: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 4).await?;
     wire.ask(&target, None).await?;
-    let mut probe = probe(port, &target).await?;
+    let mut probe = Wire::probe(port, &target).await?;
     probe.text("2probe").await?;
     probe.until_closed().await?;
     wire.until_closed().await
@@ -211,7 +196,7 @@ async fn garbage_packets(port: u16, n: usize) -> io::Result<()> {
 
 async fn garbage_body(port: u16, n: usize) -> io::Result<()> {
     let (mut wire, target) =
-        open_polling(port, if n.is_multiple_of(2) { SOCKET } else { ECHO }, 4).await?;
+        Wire::polling(port, if n.is_multiple_of(2) { SOCKET } else { ECHO }, 4).await?;
     wire.ask(&target, Some("garbage\x1e\x1e")).await?;
     wire.answer().await.map(drop)
 }
@@ -223,7 +208,7 @@ async fn half_a_head(port: u16, _: usize) -> io::Result<()> {
 }
 
 async fn half_a_body(port: u16, _: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 4).await?;
     let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42[");
     wire.send(head.as_bytes()).await?;
     wire.answer().await?;
@@ -232,7 +217,7 @@ async fn half_a_body(port: u16, _: usize) -> io::Result<()> {
 
 async fn too_large(port: u16, n: usize) -> io::Result<()> {
     if n.is_multiple_of(2) {
-        let (mut wire, target) = open_polling(port, ECHO, 4).await?;
+        let (mut wire, target) = Wire::polling(port, ECHO, 4).await?;
         wire.ask(&target, Some(&"4".repeat(20_001))).await?;
         return wire.answer().await.map(drop);
     }
@@ -261,7 +246,7 @@ async fn silent_websocket(port: u16, n: usize) -> io::Result<()> {
 
 /// Never polls.
 async fn silent_polling(port: u16, n: usize) -> io::Result<()> {
-    open_polling(port, SOCKET, 3 + (n % 2) as u8).await?.0.until_closed().await
+    Wire::polling(port, SOCKET, 3 + (n % 2) as u8).await?.0.until_closed().await
 }
 
 async fn vanishing_websocket(port: u16, _: usize) -> io::Result<()> {
@@ -284,17 +269,17 @@ async fn vanishing_unread(port: u16, n: usize) -> io::Result<()> {
 }
 
 async fn vanishing_poll(port: u16, n: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 3 + (n % 2) as u8).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 3 + (n % 2) as u8).await?;
     wire.ask(&target, None).await
 }
 
 async fn vanishing_push(port: u16, _: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, SOCKET, 4).await?;
+    let (mut wire, target) = Wire::polling(port, SOCKET, 4).await?;
     wire.send(format!("POST {target} HTTP/1.1\r\nContent-Length: 9\r\n\r\n40").as_bytes()).await
 }
 
 async fn two_polls(port: u16, _: usize) -> io::Result<()> {
-    let (mut wire, target) = open_polling(port, ECHO, 4).await?;
+    let (mut wire, target) = Wire::polling(port, ECHO, 4).await?;
     let mut second = Wire::connect(port).await?;
     wire.ask(&target, None).await?;
     second.ask(&target, None).await?;

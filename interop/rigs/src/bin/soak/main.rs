@@ -3,18 +3,21 @@
 //!
 //! `soak` starts the server (`soak serve`) and the clients, takes less than a minute, prints the
 //! results, and fails if anything remains. Timers live in tasks, so no task means no timer.
+//!
+//! `soak SECONDS` goes on for so long. It prints the counters after each wave as a line of JSON, and
+//! fails if the memory at rest, after the clients of ten waves have ended, has a slope.
 
 mod clients;
 mod server;
-mod wire;
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
+    io,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
+use rigs::counted::{CountedServer, PATIENCE, number};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -31,9 +34,6 @@ const WAVES: usize = 10;
 /// A wave starts while the clients of earlier waves are still connected.
 const BETWEEN_WAVES: Duration = Duration::from_millis(1500);
 
-/// Far longer than the sum of the server's timeouts, for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Allowed growth of resident memory. Pages that the allocator keeps vary by at most 3 MiB between
 /// runs. A server that leaked 2 KiB per client of the measured waves would exceed the limit. Entries
 /// of lists are counted exactly.
@@ -41,9 +41,12 @@ const ALLOWED_KIB: u64 = 6 * 1024;
 
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
-        None => soak(),
+        None => soak(Duration::ZERO),
         Some("serve") => server::run(),
-        Some(_) => Err(io::Error::other("usage: soak")),
+        Some(seconds) => match seconds.parse() {
+            Ok(seconds) => soak(Duration::from_secs(seconds)),
+            Err(_) => Err(io::Error::other("usage: soak [SECONDS]")),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,23 +57,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn soak() -> io::Result<()> {
-    let mut server = Server::start()?;
-    let port = server.port;
+fn soak(duration: Duration) -> io::Result<()> {
+    let mut server = CountedServer::start(Command::new(std::env::current_exe()?).arg("serve"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let empty = server.stats()?;
+    let empty = server.counters()?;
     let began = Instant::now();
 
-    let mut failed = runtime.block_on(waves(port, WARM_UP));
+    let mut failed = runtime.block_on(waves(&mut server, WARM_UP, None))?;
     let warm = server.settled(&empty)?;
     println!("warm after {:.0?}", began.elapsed());
-    failed.extend(runtime.block_on(waves(port, WAVES)));
-    println!("all clients have ended after {:.0?}", began.elapsed());
-    let end = server.settled(&empty)?;
+    let (begin, mut at_rest, mut count) = (Instant::now(), Vec::new(), WARM_UP);
+    let end = loop {
+        let since = (!duration.is_zero()).then_some(begin);
+        failed.extend(runtime.block_on(waves(&mut server, WAVES, since))?);
+        count += WAVES;
+        let end = server.settled(&empty)?;
+        at_rest.push((begin.elapsed().as_secs_f64(), number(&end, "rss_kib") as f64));
+        if begin.elapsed() >= duration || !failed.is_empty() {
+            break end;
+        }
+    };
     println!("all sessions have ended after {:.0?}", began.elapsed());
 
     println!("{}", serde_json::to_string_pretty(&end)?);
-    let clients = clients::KINDS.len() * EACH * (WARM_UP + WAVES);
+    let clients = clients::KINDS.len() * EACH * count;
     let (before, after) = (number(&warm, "rss_kib"), number(&end, "rss_kib"));
     println!("{clients} clients; memory {before} KiB after the warm-up, {after} KiB at the end");
     let failed = grouped(failed);
@@ -83,16 +93,38 @@ fn soak() -> io::Result<()> {
         ));
     }
     check(&end)?;
-    if after > before + ALLOWED_KIB {
-        return Err(io::Error::other(format!("memory has grown by {} KiB", after - before)));
+    // The memory after the warm-up is one measurement, which a long run has no need of.
+    let grown = match duration.is_zero() {
+        true => after.saturating_sub(before) as f64,
+        false => slope(&at_rest) * begin.elapsed().as_secs_f64(),
+    };
+    println!("memory at rest has grown by {grown:.0} KiB");
+    if grown > ALLOWED_KIB as f64 {
+        return Err(io::Error::other(format!("memory has grown by {grown:.0} KiB")));
     }
     println!("nothing remains: no session, no task, no descriptor");
     Ok(())
 }
 
+/// Returns the slope of a line through points: the median of the slopes of all pairs of points,
+/// which single outliers do not change.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let pairs = points.iter().enumerate().flat_map(|(index, one)| {
+        points.iter().skip(index + 1).map(move |other| (other.1 - one.1) / (other.0 - one.0))
+    });
+    let mut slopes: Vec<f64> = pairs.collect();
+    slopes.sort_by(f64::total_cmp);
+    slopes.get(slopes.len() / 2).copied().unwrap_or_default()
+}
+
 /// Runs waves of all kinds of clients until every client has ended. Returns the errors of
-/// well-behaved clients.
-async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
+/// well-behaved clients. Prints the counters after each wave, and the seconds `since` an instant.
+async fn waves(
+    server: &mut CountedServer,
+    count: usize,
+    since: Option<Instant>,
+) -> io::Result<Vec<(&'static str, io::Error)>> {
+    let port = server.port();
     let mut clients = JoinSet::new();
     for wave in 0..count {
         for n in 0..EACH {
@@ -107,6 +139,11 @@ async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
             }
         }
         tokio::time::sleep(BETWEEN_WAVES).await;
+        if let Some(since) = since {
+            let mut counters = server.counters()?;
+            counters["seconds"] = since.elapsed().as_secs_f64().into();
+            println!("{counters}");
+        }
     }
     let mut failed = Vec::new();
     while let Some(ended) = clients.join_next().await {
@@ -118,7 +155,7 @@ async fn waves(port: u16, count: usize) -> Vec<(&'static str, io::Error)> {
             Err(error) => failed.push(("panic", io::Error::other(error))),
         }
     }
-    failed
+    Ok(failed)
 }
 
 /// Checks that the server has met every kind of misbehavior. Otherwise the test proves nothing.
@@ -167,74 +204,4 @@ fn grouped(failed: Vec<(&'static str, io::Error)>) -> BTreeMap<&'static str, Str
         )
     };
     groups.into_iter().map(|(kind, errors)| (kind, line(errors))).collect()
-}
-
-fn number(stats: &Value, name: &str) -> u64 {
-    stats[name].as_u64().unwrap_or_default()
-}
-
-/// The process of the server. It answers each line on its standard input with its counters, and
-/// ends with that input.
-struct Server {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    port: u16,
-}
-
-impl Server {
-    fn start() -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("serve")
-            // All threads share one heap of the C library. Otherwise the memory would depend on
-            // which thread frees what.
-            .env("MALLOC_ARENA_MAX", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let gone = || io::Error::other("the server did not start");
-        let input = child.stdin.take().ok_or_else(gone)?;
-        let mut output = BufReader::new(child.stdout.take().ok_or_else(gone)?);
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        let port = line.trim().rsplit(' ').next().and_then(|port| port.parse().ok());
-        Ok(Self { child, input, output, port: port.ok_or_else(gone)? })
-    }
-
-    fn stats(&mut self) -> io::Result<Value> {
-        self.input.write_all(b"stats\n")?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    /// Waits until the counts of sessions, tasks and descriptors are back at those in `empty`.
-    fn settled(&mut self, empty: &Value) -> io::Result<Value> {
-        let since = Instant::now();
-        loop {
-            let stats = self.stats()?;
-            let left = ["sessions", "at_work", "tasks", "descriptors"]
-                .into_iter()
-                .filter(|name| number(&stats, name) > number(empty, name))
-                .map(|name| format!("{name} {} (before: {})", stats[name], empty[name]))
-                .collect::<Vec<_>>();
-            if left.is_empty() {
-                return Ok(stats);
-            }
-            if since.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!(
-                    "left after all clients: {}",
-                    left.join(", ")
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,4 +1,4 @@
-//! A minimal implementation of HTTP and WebSocket, for misbehaving clients.
+//! A minimal implementation of HTTP, WebSocket and Engine.IO, for misbehaving clients.
 
 use std::io;
 
@@ -9,20 +9,22 @@ use tokio::{
 };
 
 /// One connection.
-pub(crate) struct Wire {
+#[derive(Debug)]
+pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Wire {
-    pub(crate) async fn connect(port: u16) -> io::Result<Self> {
+    /// Opens a connection.
+    pub async fn connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::new() })
     }
 
     /// Opens a WebSocket and reads the response.
-    pub(crate) async fn websocket(port: u16, target: &str) -> io::Result<Self> {
+    pub async fn websocket(port: u16, target: &str) -> io::Result<Self> {
         let mut wire = Self::connect(port).await?;
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -33,16 +35,44 @@ impl Wire {
         if head.starts_with("HTTP/1.1 101") { Ok(wire) } else { Err(io::Error::other(head)) }
     }
 
-    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Opens a polling session. Returns a connection, and the target of further requests.
+    pub async fn polling(port: u16, base: &str, revision: u8) -> io::Result<(Self, String)> {
+        let mut wire = Self::connect(port).await?;
+        let target = wire.handshake(base, revision).await?;
+        Ok((wire, target))
+    }
+
+    /// Opens a polling session on this connection. Returns the target of further requests.
+    pub async fn handshake(&mut self, base: &str, revision: u8) -> io::Result<String> {
+        let target = format!("{base}polling&EIO={revision}");
+        let open = self.exchange(&target, None).await?;
+        let sid = open.split(r#""sid":""#).nth(1).and_then(|rest| rest.split('"').next());
+        let sid = sid.ok_or_else(|| io::Error::other(open.clone()))?;
+        Ok(format!("{target}&sid={sid}"))
+    }
+
+    /// Opens a WebSocket for a polling session.
+    pub async fn probe(port: u16, target: &str) -> io::Result<Self> {
+        Self::websocket(port, &target.replace("transport=polling", "transport=websocket")).await
+    }
+
+    /// Returns the connection, without the bytes that were read already.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Sends bytes.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
 
-    pub(crate) async fn text(&mut self, text: &str) -> io::Result<()> {
+    /// Sends a text frame.
+    pub async fn text(&mut self, text: &str) -> io::Result<()> {
         self.send(&frame(0x81, text.as_bytes())).await
     }
 
     /// Sends a request without reading the response; see [`answer`](Self::answer).
-    pub(crate) async fn ask(&mut self, target: &str, body: Option<&str>) -> io::Result<()> {
+    pub async fn ask(&mut self, target: &str, body: Option<&str>) -> io::Result<()> {
         let request = match body {
             None => format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"),
             Some(body) => format!(
@@ -55,7 +85,7 @@ impl Wire {
     }
 
     /// Reads a response. Returns its status and body.
-    pub(crate) async fn answer(&mut self) -> io::Result<(u16, String)> {
+    pub async fn answer(&mut self) -> io::Result<(u16, String)> {
         let head = self.head().await?.to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
@@ -65,11 +95,8 @@ impl Wire {
         Ok((status.ok_or(io::ErrorKind::InvalidData)?, body))
     }
 
-    pub(crate) async fn exchange(
-        &mut self,
-        target: &str,
-        body: Option<&str>,
-    ) -> io::Result<String> {
+    /// Sends a request and returns the body of its response, whose status must be 200.
+    pub async fn exchange(&mut self, target: &str, body: Option<&str>) -> io::Result<String> {
         self.ask(target, body).await?;
         match self.answer().await? {
             (200, body) => Ok(body),
@@ -79,7 +106,7 @@ impl Wire {
 
     /// Returns the next text frame that begins with `prefix`. Answers pings, and skips other
     /// frames.
-    pub(crate) async fn expect(&mut self, prefix: &str) -> io::Result<String> {
+    pub async fn expect(&mut self, prefix: &str) -> io::Result<String> {
         loop {
             let (header, len) = loop {
                 match Header::parse(&self.buffer).map_err(io::Error::other)? {
@@ -101,7 +128,7 @@ impl Wire {
     }
 
     /// Reads until the server closes the connection, and answers nothing.
-    pub(crate) async fn until_closed(mut self) -> io::Result<()> {
+    pub async fn until_closed(mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
             // A reset also counts as closed.
@@ -112,7 +139,7 @@ impl Wire {
     }
 
     /// Closes the WebSocket properly.
-    pub(crate) async fn close(mut self) -> io::Result<()> {
+    pub async fn close(mut self) -> io::Result<()> {
         self.send(&frame(0x88, &[])).await?;
         self.until_closed().await
     }
@@ -144,6 +171,6 @@ impl Wire {
 }
 
 /// Returns a frame, masked with zeros.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     encode(first, Some([0; 4]), payload)
 }
