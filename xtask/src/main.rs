@@ -10,6 +10,7 @@ mod models;
 mod npm;
 mod process;
 mod rehearse;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -38,8 +39,14 @@ usage: cargo xtask <command>
   sim [--seeds N] [--from S] [--seed S]
                                run N simulated worlds (default 1000), or one and print its trace
   models [--iterations N]      run the models of threads under shuttle, in 2 N orders each (default 100000)
+  hostile [--seconds N] [--good N] [behavior…]
+                               attack our server and Node's, and print what that costs them and their good clients
+  soak [--minutes N | --hours N]
+                               send waves of misbehaving clients, and plot what the server uses
   golden                       regenerate the golden vectors with the Node packages
-  fuzz [--minutes N] [target]  fuzz the parsers, N minutes per crate (default 1)";
+  fuzz [--minutes N | --hours N] [--keep] [target]
+                               fuzz decoders, servers and clients, N minutes per suite (default 1); --keep puts
+                               the inputs that libFuzzer found into the source tree";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -70,6 +77,8 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
         )
         .map(|()| ExitCode::SUCCESS),
         "models" => models::main(&workspace, args),
+        "hostile" => soak::hostile(&workspace, args),
+        "soak" => soak::main(&workspace, args),
         "golden" => golden::main(&workspace, args),
         "fuzz" => fuzz::main(&workspace, args),
         "help" | "--help" | "-h" => {

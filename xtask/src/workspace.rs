@@ -93,6 +93,11 @@ impl Workspace {
         self.bin("rigs", name, "measured")
     }
 
+    /// Builds a program of `rigs` for release.
+    pub(crate) fn release_rig(&self, name: &str) -> Result<PathBuf, String> {
+        self.bin("rigs", name, "release")
+    }
+
     fn bin(&self, package: &str, name: &str, profile: &str) -> Result<PathBuf, String> {
         let args = ["build", "--profile", profile, "--package", package, "--bin", name];
         process::run_ok(self.cargo().args(args))?;

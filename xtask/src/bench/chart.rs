@@ -166,6 +166,43 @@ fn plot(lines: &[Line], left: f64) -> String {
     body
 }
 
+/// Plots below each other, each of one line over seconds.
+pub(crate) fn timeline(title: &str, plots: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let (left, width, height) = (70.0, 760.0, 90.0);
+    let mut body = String::new();
+    let mut top = 64.0;
+    for (name, points) in plots {
+        let last = points.last().map_or(1.0, |(seconds, _)| seconds.max(1.0));
+        let most = points.iter().map(|(_, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
+        let y = |value: f64| top + height * (1.0 - value / most);
+        let _ = writeln!(body, r#"<text x="{left}" y="{}">{name}</text>"#, top - 10.0);
+        for value in [0.0, most / 2.0, most] {
+            let _ = writeln!(
+                body,
+                r#"<path class="grid" d="M{left} {0:.1}h{width}"/><text class="small" x="{1}" y="{2:.1}" text-anchor="end">{3}</text>"#,
+                y(value),
+                left - 6.0,
+                y(value) + 4.0,
+                rounded(value)
+            );
+        }
+        let mut path = String::new();
+        for (at, (seconds, value)) in points.iter().enumerate() {
+            let begin = if at == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{begin}{:.1} {:.1}", left + seconds / last * width, y(*value));
+        }
+        let _ = writeln!(
+            body,
+            r#"<path class="s0" d="{path}"/><text class="small" x="{}" y="{}" text-anchor="end">{} min</text>"#,
+            left + width,
+            top + height + 14.0,
+            rounded(last / 60.0)
+        );
+        top += height + 50.0;
+    }
+    document(860.0, top - 20.0, title, &body)
+}
+
 fn legend(titles: &[&str], left: f64, y: f64) -> String {
     let mut text = String::new();
     let mut x = left;

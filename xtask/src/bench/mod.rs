@@ -5,7 +5,7 @@
 //! or delivery. Only ratios within one run are meaningful.
 
 mod cases;
-mod chart;
+pub(crate) mod chart;
 mod machine;
 mod measure;
 mod million;

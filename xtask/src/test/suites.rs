@@ -12,7 +12,7 @@ use super::outcome::{Outcome, Suite};
 use super::python;
 use super::readme::readme;
 use crate::workspace::Workspace;
-use crate::{api, models, process, tidy};
+use crate::{api, models, process, soak, tidy};
 
 pub(super) const ALL: &[Suite] = &[
     Suite { name: "fmt", about: "formatting", quick: true, run: fmt },
@@ -101,7 +101,7 @@ pub(super) const ALL: &[Suite] = &[
         name: "soak",
         about: "resources that remain after hundreds of misbehaving clients",
         quick: false,
-        run: soak,
+        run: soak_step,
     },
     Suite {
         name: "browser",
@@ -252,12 +252,8 @@ fn rigs(workspace: &Workspace) -> Result<Outcome, String> {
     workspace.programs().map(|_| Outcome::good())
 }
 
-fn soak(workspace: &Workspace) -> Result<Outcome, String> {
-    // The server and its clients need one file descriptor per connection. Both inherit the limit of
-    // this shell.
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 8192; exec \"$0\""]).arg(workspace.programs()?.bin("soak"));
-    simple(&mut command)
+fn soak_step(workspace: &Workspace) -> Result<Outcome, String> {
+    simple(&mut soak::command(workspace)?)
 }
 
 fn simple(command: &mut Command) -> Result<Outcome, String> {
