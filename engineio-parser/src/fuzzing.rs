@@ -37,10 +37,10 @@ pub fn packet(data: &[u8]) {
 /// A polling body of revision 4.
 pub fn payload_v4(data: &[u8]) {
     body(Revision::V4, data, false);
-    // Again in pieces. The length of the data determines their size.
+    // Again in up to 17 pieces. The length of the data determines their number.
     let mut reader = payload::Reader::new(usize::MAX);
     let mut packets = Vec::new();
-    for piece in data.chunks(1 + data.len() % 7) {
+    for piece in data.chunks(1 + data.len() / (1 + data.len() % 17)) {
         reader.push(Bytes::copy_from_slice(piece));
         packets.extend(std::iter::from_fn(|| reader.next_packet()));
     }

@@ -1,13 +1,14 @@
-//! `cargo xtask fuzz`: runs the bodies of the parsers under cargo-fuzz if it is installed, and all
-//! others under the stable compiler.
+//! `cargo xtask fuzz`: runs the bodies of the parsers under libFuzzer, which the coverage guides, and
+//! all others on mutated seeds.
 
+mod libfuzzer;
 mod seeds;
 
 use std::fs;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{npm, process};
 
 /// A test program with fuzz bodies. A body is a test that passes its own name to `fuzz::run`.
 struct Suite {
@@ -22,7 +23,10 @@ const SUITES: [Suite; 9] = [
     Suite {
         package: "engineio-parser",
         program: &["--test", "behaviour"],
-        modules: &[("fuzz_bodies::", "engineio-parser/tests/behaviour/fuzz_bodies.rs")],
+        modules: &[
+            ("fuzz_bodies::", "engineio-parser/tests/behaviour/fuzz_bodies.rs"),
+            ("fuzz_node::", "engineio-parser/tests/behaviour/fuzz_node.rs"),
+        ],
     },
     Suite {
         package: "engineio-server",
@@ -35,7 +39,10 @@ const SUITES: [Suite; 9] = [
     Suite {
         package: "socketio-parser",
         program: &["--test", "behaviour"],
-        modules: &[("fuzz_bodies::", "socketio-parser/tests/behaviour/fuzz_bodies.rs")],
+        modules: &[
+            ("fuzz_bodies::", "socketio-parser/tests/behaviour/fuzz_bodies.rs"),
+            ("fuzz_node::", "socketio-parser/tests/behaviour/fuzz_node.rs"),
+        ],
     },
     Suite {
         package: "socketio-adapter",
@@ -82,10 +89,6 @@ struct Target {
     test: String,
 }
 
-/// Limits of libFuzzer for one input: 512 MiB and 5 seconds. Only a decoder of quadratic cost
-/// exceeds them.
-const LIMITS: [&str; 2] = ["-rss_limit_mb=512", "-timeout=5"];
-
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let options = Options::parse(args)?;
     let known = targets(workspace)?;
@@ -98,16 +101,23 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
             names.join(" ")
         ));
     }
-    let (coverage, stable): (Vec<_>, Vec<_>) = known
+    let guided = process::exists("c++");
+    if !guided {
+        println!("libFuzzer needs a C++ compiler; its targets run on mutated seeds");
+    }
+    let (covered, stable): (Vec<_>, Vec<_>) = known
         .iter()
         .filter(|target| options.target.as_ref().is_none_or(|wanted| *wanted == target.name))
-        .partition(|target| has_cargo_fuzz() && target.has_binary(workspace));
-    for target in &coverage {
+        .partition(|target| guided && target.has_binary(workspace));
+    for target in &covered {
         let (krate, name) = (target.suite.package, &target.name);
-        println!("running {name} under libFuzzer");
-        let of_crate = coverage.iter().filter(|other| other.suite.package == krate).count() as u64;
-        seeds::write(workspace, krate, name)?;
-        nightly(workspace, krate, name, (options.seconds / of_crate).max(1))?;
+        let of_crate = covered.iter().filter(|other| other.suite.package == krate).count() as u64;
+        let seconds = (options.seconds / of_crate).max(1);
+        libfuzzer::run(workspace, krate, name, seconds, options.keep)?;
+    }
+    let folder = workspace.target("interop");
+    if stable.iter().any(|target| target.name.starts_with("node_")) {
+        npm::install_copy(&workspace.root.join("interop"), &folder)?;
     }
     for suite in &SUITES {
         let tests: Vec<_> = stable
@@ -120,7 +130,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         }
         println!("running {} under the stable compiler: {}", suite.package, tests.join(" "));
         let mut cargo = workspace.cargo();
-        cargo.env("FUZZ_SECONDS", options.seconds.to_string());
+        cargo.env("FUZZ_SECONDS", options.seconds.to_string()).env("PEER_PACKAGES", &folder);
         process::run_ok(cargo.args(stable_args(suite, &tests)))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -130,11 +140,13 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
 struct Options {
     seconds: u64,
     target: Option<String>,
+    /// Whether the inputs that libFuzzer found are written to the source tree.
+    keep: bool,
 }
 
 impl Options {
     fn parse(args: &[String]) -> Result<Options, String> {
-        let mut options = Options { seconds: 60, target: None };
+        let mut options = Options { seconds: 60, target: None, keep: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let unit = match arg.as_str() {
@@ -150,9 +162,11 @@ impl Options {
                     return Err(format!("{arg} takes a number from 1 to 100000, not `{value}`"));
                 }
                 options.seconds = number * unit;
+            } else if arg == "--keep" {
+                options.keep = true;
             } else if arg.starts_with('-') || options.target.is_some() {
                 return Err(
-                    "usage: cargo xtask fuzz [--seconds N | --minutes N | --hours N] [target]"
+                    "usage: cargo xtask fuzz [--seconds N | --minutes N | --hours N] [--keep] [target]"
                         .to_owned(),
                 );
             } else {
@@ -164,7 +178,7 @@ impl Options {
 }
 
 impl Target {
-    /// Returns whether the target also has a program for cargo-fuzz.
+    /// Returns whether the target also has a program with libFuzzer.
     fn has_binary(&self, workspace: &Workspace) -> bool {
         let folder = workspace.root.join(self.suite.package).join("fuzz/fuzz_targets");
         folder.join(format!("{}.rs", self.name)).exists()
@@ -198,29 +212,10 @@ fn bodies(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn has_cargo_fuzz() -> bool {
-    let mut command = Command::new("rustup");
-    command
-        .args(["run", "nightly", "cargo", "fuzz", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Runs one target under libFuzzer. The build goes into cargo's target folder instead of the source
-/// tree.
-fn nightly(workspace: &Workspace, krate: &str, target: &str, seconds: u64) -> Result<(), String> {
-    let mut rustup = Command::new("rustup");
-    rustup.current_dir(workspace.root.join(krate)).args(["run", "nightly", "cargo", "fuzz", "run"]);
-    rustup.arg("--target-dir").arg(workspace.target("fuzz")).arg(target);
-    rustup.arg("--").arg(format!("-max_total_time={seconds}")).args(LIMITS);
-    process::run_ok(&mut rustup)
-}
-
 fn stable_args<'a>(suite: &Suite, tests: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["test", "--profile", "fuzz", "-p", suite.package, "--all-features"];
     args.extend(suite.program);
-    args.extend(["--", "--nocapture", "--exact"]);
+    args.extend(["--", "--nocapture", "--include-ignored", "--exact"]);
     args.extend(tests);
     args
 }
@@ -235,11 +230,12 @@ mod tests {
 
     #[test]
     fn minutes_and_target_are_accepted_in_any_order() {
-        let wanted = Options { seconds: 300, target: Some("packet".to_owned()) };
+        let wanted = Options { seconds: 300, target: Some("packet".to_owned()), keep: false };
         assert_eq!(parse(&["packet", "--minutes", "5"]).as_ref(), Ok(&wanted));
         assert_eq!(parse(&["--minutes", "5", "packet"]).as_ref(), Ok(&wanted));
-        assert_eq!(parse(&[]), Ok(Options { seconds: 60, target: None }));
-        assert_eq!(parse(&["--hours", "2"]), Ok(Options { seconds: 7200, target: None }));
+        assert_eq!(parse(&[]), Ok(Options { seconds: 60, target: None, keep: false }));
+        assert!(parse(&["--keep"]).unwrap().keep);
+        assert_eq!(parse(&["--hours", "2"]).unwrap().seconds, 7200);
     }
 
     /// `cargo test` succeeds if its filter matches no test, so the names must be right.

@@ -85,7 +85,7 @@ proptest! {
     }
 }
 
-fn seeds(lists: &[&str], field: &str) -> Vec<Vec<u8>> {
+pub(crate) fn seeds(lists: &[&str], field: &str) -> Vec<Vec<u8>> {
     lists
         .iter()
         .flat_map(|list| golden::list(list))

@@ -18,6 +18,8 @@ mod b64_forbids_binary_bodies;
 mod base64_may_start_with_a_digit;
 #[cfg(feature = "fuzzing")]
 mod fuzz_bodies;
+#[cfg(feature = "fuzzing")]
+mod fuzz_node;
 #[path = "../golden/mod.rs"]
 mod golden;
 mod golden_vectors;

@@ -4,6 +4,8 @@
 
 #![allow(clippy::panic, reason = "a violated property fails the test")]
 
+mod node;
+
 use std::{
     cell::Cell,
     future::Future,
@@ -15,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use node::NodeParser;
+
 /// The longest input in bytes. Longer ones reach no more code, and take longer.
 pub const MAX_INPUT: usize = 4096;
 
@@ -24,6 +28,9 @@ thread_local! {
 
 /// Runs a body on every seed, then on `rounds` mutations of seeds from a fixed generator.
 ///
+/// Further seeds are the inputs that a fuzzer has found and that the package keeps in
+/// `tests/corpus/NAME.txt`, one per line.
+///
 /// If the environment variable `FUZZ_SECONDS` is set, the body runs for that many seconds, on
 /// mutations from a random generator. Prints the number of executions and their rate.
 ///
@@ -32,6 +39,8 @@ thread_local! {
 /// Panics if the body or a task on the same thread does. Prints the input first.
 pub fn run(name: &str, rounds: u64, seeds: &[Vec<u8>], mut body: impl FnMut(&[u8])) {
     count_panics();
+    let seeds = [seeds, &corpus(name)].concat();
+    let seeds = &seeds[..];
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let start = Instant::now();
     let end = seconds.map(|seconds| start + Duration::from_secs(seconds));
@@ -61,6 +70,37 @@ pub fn run(name: &str, rounds: u64, seeds: &[Vec<u8>], mut body: impl FnMut(&[u8
     let seconds = start.elapsed().as_secs_f64().max(0.001);
     let rate = executions as f64 / seconds;
     println!("{name}: {executions} executions in {seconds:.1} s, {rate:.0} per second");
+}
+
+/// Returns the corpus that the package keeps: lines of escaped bytes.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let text = std::fs::read_to_string(format!("{folder}/tests/corpus/{name}.txt"));
+    text.unwrap_or_default().lines().map(unescape).collect()
+}
+
+/// Reverses [`slice::escape_ascii`].
+pub fn unescape(line: &str) -> Vec<u8> {
+    let mut bytes = line.bytes();
+    let mut output = Vec::with_capacity(line.len());
+    while let Some(byte) = bytes.next() {
+        let next = if byte == b'\\' { bytes.next() } else { None };
+        output.push(match next {
+            None => byte,
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            Some(b'x') => {
+                let mut digit = || {
+                    let digit = bytes.next().and_then(|byte| char::from(byte).to_digit(16));
+                    digit.unwrap_or_default() as u8
+                };
+                digit() << 4 | digit()
+            }
+            Some(other) => other,
+        });
+    }
+    output
 }
 
 /// Counts the panics of each thread. The runtime catches the panics of tasks, so the body does not
@@ -190,6 +230,12 @@ mod tests {
     fn an_input_is_split_at_each_mark() {
         let found: Vec<_> = pieces(b"a\xfe1b\xfe\xfe2").collect();
         assert_eq!(found, [(0, &b"a"[..]), (b'1', b"b"), (0, b""), (b'2', b"")]);
+    }
+
+    #[test]
+    fn lines_of_the_corpus_contain_any_byte() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unescape(&all.escape_ascii().to_string()), all);
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn decode(vector: &Json) -> Result<Option<Packet>, DecodeError> {
 }
 
 /// A decoded packet in the form of the vectors.
-fn described(packet: &Packet) -> Json {
+pub(crate) fn described(packet: &Packet) -> Json {
     let raw = |json: &socketio_parser::RawJson| json.decode::<Json>().unwrap();
     let list = |args: &Args, event: Option<Json>| -> Json {
         let values = args.values().unwrap().iter().map(marked).collect::<Vec<_>>();
@@ -80,7 +80,7 @@ fn unmarked(json: &Json) -> Value {
 }
 
 /// The vector's packet, in the same form; names of events are strings for us.
-fn expected(vector: &Json) -> Json {
+pub(crate) fn expected(vector: &Json) -> Json {
     let mut packet = vector["packet"].clone();
     let absent = packet.as_object_mut().unwrap().remove("absent") == Some(json!(true));
     match (packet["type"].as_u64().unwrap(), absent) {
@@ -107,7 +107,7 @@ fn expected(vector: &Json) -> Json {
     rewritten(packet)
 }
 
-fn rewritten(json: Json) -> Json {
+pub(crate) fn rewritten(json: Json) -> Json {
     match json {
         Json::Number(number) => json!(number.as_f64()),
         Json::Array(items) => items.into_iter().map(rewritten).collect(),

@@ -46,7 +46,7 @@ fn unhex(hex: &str) -> Vec<u8> {
 }
 
 /// Every packet of the golden vectors, its messages separated by `0x1e`.
-fn packets() -> Vec<Vec<u8>> {
+pub(crate) fn packets() -> Vec<Vec<u8>> {
     let vectors: Json = serde_json::from_str(include_str!("../golden/vectors.json")).unwrap();
     let lists = ["encoded", "accepted", "rejected", "different"]
         .map(|list| vectors[list].as_array().unwrap());

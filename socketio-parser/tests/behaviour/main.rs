@@ -19,6 +19,7 @@ mod connect_and_refuse_have_their_forms;
 mod connection_follows_the_protocol;
 mod contracts_are_written_for_other_languages;
 mod fuzz_bodies;
+mod fuzz_node;
 mod limits_refuse_what_exceeds_them;
 mod msgpack_agrees_with_the_node_parser;
 mod msgpack_is_bounded;

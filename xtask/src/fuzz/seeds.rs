@@ -2,6 +2,7 @@
 //! from real packets.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -10,15 +11,17 @@ use crate::workspace::Workspace;
 /// The longest message that fits one operation of `connection_ops`, in bytes.
 const MAX_MESSAGE: usize = 63;
 
-/// Writes the seeds of a target to the crate's `fuzz/corpus`. Inputs that the fuzzer found earlier
-/// stay.
-pub(super) fn write(workspace: &Workspace, krate: &str, target: &str) -> Result<(), String> {
+/// Writes the seeds of a target to its corpus. Inputs that the fuzzer found earlier stay.
+pub(super) fn write(
+    workspace: &Workspace,
+    krate: &str,
+    target: &str,
+    corpus: &Path,
+) -> Result<(), String> {
     let folder = workspace.root.join(krate);
     let golden = folder.join("tests/golden").join(file(target));
     let golden = fs::read_to_string(&golden).map_err(|error| format!("{golden:?}: {error}"))?;
     let golden = serde_json::from_str(&golden).map_err(|error| format!("golden: {error}"))?;
-    let corpus = folder.join("fuzz/corpus").join(target);
-    fs::create_dir_all(&corpus).map_err(|error| format!("{corpus:?}: {error}"))?;
     for (index, seed) in seeds(&golden, target).into_iter().enumerate() {
         let path = corpus.join(format!("golden-{index}"));
         fs::write(&path, seed).map_err(|error| format!("{path:?}: {error}"))?;

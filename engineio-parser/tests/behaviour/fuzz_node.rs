@@ -1,0 +1,72 @@
+//! Arbitrary packets and payloads mean the same to Node's parser. `cargo xtask fuzz` installs it.
+
+use bytes::Bytes;
+use engineio_parser::{Packet, PacketData, Revision, payload};
+use fuzz::{NodeParser, run};
+use serde_json::{Value, json};
+
+use crate::fuzz_bodies::seeds;
+
+const ROUNDS: u64 = 20_000;
+
+#[test]
+#[ignore = "needs Node; `cargo xtask fuzz` runs it"]
+fn node_packet() {
+    let mut node = NodeParser::start('e');
+    let seeds = seeds(&["packets", "packet_decodes"], "wire");
+    run("node_packet", ROUNDS, &seeds, |input| {
+        if comparable(input) {
+            node.add(input, packet);
+        }
+    });
+    node.finish(packet);
+}
+
+#[test]
+#[ignore = "needs Node; `cargo xtask fuzz` runs it"]
+fn node_payload() {
+    let mut node = NodeParser::start('E');
+    let seeds = seeds(&["payloads", "payload_decodes"], "body");
+    run("node_payload", ROUNDS, &seeds, |input| {
+        if comparable(input) {
+            node.add(input, body);
+        }
+    });
+    node.finish(body);
+}
+
+/// Of characters outside Latin-1, Node's decoder of base64 reads the low byte, so that `U+013D` ends
+/// the data like `=`. This decoder skips them.
+fn comparable(input: &[u8]) -> bool {
+    let base64 = |packet: &str| packet.starts_with('b') && packet.contains(|c| c > '\u{ff}');
+    str::from_utf8(input).is_ok_and(|text| !text.split('\x1e').any(base64))
+}
+
+fn packet(input: &[u8], found: &str) {
+    let text = str::from_utf8(input).unwrap();
+    compare(input, &described(Packet::decode_text(text.into(), Revision::V4).ok()), found);
+}
+
+fn body(input: &[u8], found: &str) {
+    let packets = payload::decode(Revision::V4, Bytes::copy_from_slice(input), false);
+    let packets: Value = packets.map(|packet| described(packet.ok())).collect();
+    compare(input, &packets, found);
+}
+
+fn compare(input: &[u8], ours: &Value, found: &str) {
+    let found: Value = serde_json::from_str(found).unwrap();
+    assert_eq!(*ours, found, "ours and Node's of b\"{}\"", input.escape_ascii());
+}
+
+/// A packet in the form of `interop/servers/parsers.mjs`.
+fn described(packet: Option<Packet>) -> Value {
+    let Some(Packet { kind, data }) = packet else { return Value::Null };
+    let kind = format!("{kind:?}").to_lowercase();
+    match data {
+        PacketData::Text(text) => json!({ "type": kind, "text": &*text }),
+        PacketData::Binary(bytes) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({ "type": kind, "hex": hex })
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Runs a target under libFuzzer with the stable compiler. Only sanitizers need a nightly compiler.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::seeds;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The instrumentation that libFuzzer reads: counters of edges, and the operands of comparisons.
+const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks -Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Limits for one input: 4 KiB, 512 MiB and 5 seconds. Only a decoder of quadratic cost exceeds the
+/// last two.
+const LIMITS: [&str; 3] = ["-max_len=4096", "-rss_limit_mb=512", "-timeout=5"];
+
+/// The longest input of the corpus in the source tree, and the number of its inputs.
+const KEPT_BYTES: usize = 120;
+const KEPT: usize = 200;
+
+/// Runs a target for some seconds, then removes inputs from its corpus that reach nothing that others do not
+/// reach. The corpus is in cargo's target folder.
+pub(super) fn run(
+    workspace: &Workspace,
+    krate: &str,
+    target: &str,
+    seconds: u64,
+    keep: bool,
+) -> Result<(), String> {
+    let program = build(workspace, krate, target)?;
+    let folder = workspace.target("fuzz/corpus").join(target);
+    create(&folder)?;
+    seeds::write(workspace, krate, target, &folder)?;
+    let kept = workspace.root.join(krate).join(format!("tests/corpus/{target}.txt"));
+    for (index, line) in fs::read_to_string(&kept).unwrap_or_default().lines().enumerate() {
+        let path = folder.join(format!("kept-{index}"));
+        fs::write(&path, ::fuzz::unescape(line)).map_err(|error| format!("{path:?}: {error}"))?;
+    }
+    // libFuzzer writes to the standard error.
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(&program).args(LIMITS);
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-artifact_prefix={}/{target}-", workspace.target("fuzz").display()));
+    command.arg("-print_final_stats=1").arg(&folder);
+    let (mut begin, mut end, mut last) = (String::new(), String::new(), Vec::new());
+    let mut executions = 0.0;
+    let status = process::run_lines(&mut command, |line| {
+        match line.split_whitespace().nth(1) {
+            Some("INITED") => begin = coverage(line),
+            Some("NEW" | "REDUCE" | "DONE" | "pulse") => end = coverage(line),
+            _ => {}
+        }
+        if let Some(number) = line.strip_prefix("stat::number_of_executed_units:") {
+            executions = number.trim().parse().unwrap_or_default();
+        }
+        last.push(line.to_owned());
+        if last.len() > 40 {
+            last.remove(0);
+        }
+    })?;
+    println!(
+        "{target}: {executions} executions in {seconds} s, {:.0} per second; edges {begin} at first, {end} at last",
+        executions / seconds as f64
+    );
+    if !status.success() {
+        return Err(format!("{target} has a finding:\n{}", last.join("\n")));
+    }
+    minimize(&program, &folder)?;
+    if keep { write_kept(&folder, &kept) } else { Ok(()) }
+}
+
+fn build(workspace: &Workspace, krate: &str, target: &str) -> Result<PathBuf, String> {
+    let version = process::output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or("rustc does not name its host")?;
+    let folder = workspace.target("fuzz");
+    let mut cargo = workspace.cargo();
+    // Build scripts and macros are not instrumented if a target is named.
+    cargo.args(["build", "--release", "--quiet", "--target", host, "--bin", target]);
+    cargo.arg("--manifest-path").arg(workspace.root.join(krate).join("fuzz/Cargo.toml"));
+    process::run_ok(cargo.arg("--target-dir").arg(&folder).env("RUSTFLAGS", FLAGS))?;
+    Ok(folder.join(host).join("release").join(target))
+}
+
+/// The number of edges in a line of libFuzzer.
+fn coverage(line: &str) -> String {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "cov:");
+    words.nth(1).unwrap_or("?").to_owned()
+}
+
+fn minimize(program: &Path, folder: &Path) -> Result<(), String> {
+    let smaller = folder.with_extension("smaller");
+    let _ = fs::remove_dir_all(&smaller);
+    create(&smaller)?;
+    let mut command = Command::new(program);
+    command.args(LIMITS).arg("-merge=1").args([&smaller, folder]);
+    command.stderr(std::process::Stdio::null());
+    process::run_ok(&mut command)?;
+    let moved = fs::remove_dir_all(folder).and_then(|()| fs::rename(&smaller, folder));
+    moved.map_err(|error| format!("{folder:?}: {error}"))
+}
+
+/// Writes the shortest inputs of a corpus to the source tree, where all tests use them as seeds.
+fn write_kept(folder: &Path, kept: &Path) -> Result<(), String> {
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| format!("{folder:?}: {error}"))? {
+        let path = entry.map_err(|error| format!("{folder:?}: {error}"))?.path();
+        inputs.push(fs::read(&path).map_err(|error| format!("{path:?}: {error}"))?);
+    }
+    inputs.retain(|input| (1..=KEPT_BYTES).contains(&input.len()));
+    inputs.sort_by_key(|input| (input.len(), input.clone()));
+    // Of many, every nth.
+    let step = inputs.len().div_ceil(KEPT).max(1);
+    let lines: Vec<_> =
+        inputs.iter().step_by(step).map(|input| input.escape_ascii().to_string()).collect();
+    create(kept.parent().unwrap_or(kept))?;
+    fs::write(kept, lines.join("\n") + "\n").map_err(|error| format!("{kept:?}: {error}"))
+}
+
+fn create(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| format!("{folder:?}: {error}"))
+}
