@@ -76,10 +76,13 @@ impl Client {
         let manager = Manager::with_config("http://world.test", config)?;
         let (lines, book) = (network.clone(), ledger.clone());
         manager.on(move |event| {
-            book.note(format!("client {number}: {}", event.name()));
-            if matches!(event, ManagerEvent::Close { .. }) {
-                lines.retarget(number);
-            }
+            let name = event.name();
+            let ManagerEvent::Close { reason, description } = event else {
+                return book.note(format!("client {number}: {name}"));
+            };
+            let description = description.as_deref().unwrap_or_default();
+            book.note(format!("client {number}: {name}: {reason} {description}"));
+            lines.retarget(number);
         });
         let count = 1 + random.below(NAMESPACES.len());
         let mut sockets = Vec::new();

@@ -40,8 +40,8 @@ impl Driver {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Event { nsp, id, args } => {
-                    let Some(index) = self.find(&nsp) else { continue };
-                    if self.expects_events(index) {
+                    if let Some(index) = self.find(&nsp).filter(|index| self.expects_events(*index))
+                    {
                         let epoch = self.namespaces.get(index).map_or(0, |it| it.epoch);
                         self.note_offset(index, &args);
                         let event = Item::Event { id, args, epoch };
@@ -51,10 +51,6 @@ impl Driver {
                             self.enqueue(index, event);
                             self.start_waiting(cx);
                         }
-                    } else if let Some(namespace) = self.namespaces.get_mut(index) {
-                        // The CONNECT that follows may be taken for the response to a later one. It
-                        // must not recover the session without this event.
-                        namespace.forget_session();
                     }
                 }
                 Output::Acked { waiter, args, .. } => self.deliver_ack(waiter, Ok(args)),
@@ -173,7 +169,9 @@ impl Driver {
         if state.request.is_closing() {
             return;
         }
-        let again = matches!(namespace.phase, Phase::Joined);
+        // A connected client gets another session if the present one came with the late response to
+        // an earlier CONNECT.
+        let known = matches!(namespace.phase, Phase::Joined) && namespace.slot.has_id(&sid);
         let recovered = pid.is_some() && pid == namespace.pid;
         if !recovered {
             namespace.offset = None;
@@ -195,7 +193,7 @@ impl Driver {
         for waiting in waiting {
             let _ = waiting.send(Ok(()));
         }
-        if !again {
+        if !known {
             self.enqueue(index, Item::Connect);
             self.start_waiting(cx);
         }

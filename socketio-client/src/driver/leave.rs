@@ -73,8 +73,14 @@ impl Driver {
         self.changes.requests = true;
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
+        let answered = self.machine.is_connected(&nsp);
         if self.machine.disconnect(&nsp) {
             namespace.withdrawn = true;
+            if !answered {
+                // The late response to this CONNECT may be taken for the response to the next one.
+                // Each of them must be the start of a new session.
+                namespace.forget_session();
+            }
             namespace.phase = Phase::Delayed { until: after(REJOIN) };
             let config = self.shared.config();
             let order = Order::AfterConfirmation(config.close_timeout / 2);
@@ -141,10 +147,8 @@ impl Driver {
                 continue;
             }
             let leaving = self.is_leaving(index);
-            if let Some(namespace) = self.namespaces.get_mut(index)
-                && drop_events(&mut namespace.early_events, &mut self.inbox)
-            {
-                namespace.forget_session();
+            if let Some(namespace) = self.namespaces.get_mut(index) {
+                drop_events(&mut namespace.early_events, &mut self.inbox);
             }
             self.withdraw(index);
             if leaving {
@@ -188,8 +192,9 @@ impl Driver {
 }
 
 impl Namespace {
-    /// Forgets the session whose events were dropped. Its offset is behind them, so a server that
-    /// does not learn of the disconnect would recover the session without them.
+    /// Forgets the session, so that the client does not claim it again. If its events were dropped,
+    /// its offset is behind them, and a server that does not learn of the disconnect would recover
+    /// the session without them.
     pub(super) fn forget_session(&mut self) {
         (self.pid, self.offset) = (None, None);
     }

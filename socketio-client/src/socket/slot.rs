@@ -130,6 +130,11 @@ impl NamespaceSlot {
         state.epoch
     }
 
+    /// Returns whether the socket is connected with this id.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.state().id.as_deref() == Some(id)
+    }
+
     /// Records that the server has granted the namespace. Returns the waiting callers, or `None` if
     /// the socket was disconnected meanwhile.
     pub(crate) fn joined(
