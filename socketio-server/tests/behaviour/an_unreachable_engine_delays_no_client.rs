@@ -29,6 +29,8 @@ enum Behavior {
     Failing,
     /// Is unreachable.
     Unreachable,
+    /// Never responds to the node that joins.
+    Silent,
     /// Refuses the node permission to join.
     Denied,
 }
@@ -71,6 +73,7 @@ impl ClusterAdapter for Engine {
         Box::pin(async move {
             match behavior {
                 Behavior::Unreachable => Err(refused()),
+                Behavior::Silent => std::future::pending().await,
                 Behavior::Denied => Err(AdapterError::Denied("no permission".into())),
                 // The next attempt succeeds.
                 Behavior::Failing if tries == 0 => Err(refused()),
@@ -183,6 +186,30 @@ async fn an_unreachable_log_loses_only_events_for_other_nodes_and_counts_them() 
     server.io.emit("hello", &()).unwrap();
     client.expect(r#"42["hello"]"#).await;
     assert_eq!(server.io.stats().cluster.lost, 1);
+}
+
+/// Events wait until they are delivered without the log, and acks wait for events.
+#[tokio::test]
+async fn an_engine_that_hangs_while_the_node_joins_delays_acks_for_a_limited_time() {
+    for (behavior, discovery) in [
+        (Behavior::Silent, Discovery::Count),
+        (Behavior::Hanging, Discovery::Heartbeats(Heartbeats::default())),
+    ] {
+        let engine = Engine::new(behavior, discovery);
+        let limits = ClusterLimits::default().request_timeout(Duration::from_millis(50));
+        let config = ServerConfig::default().connection_state_recovery(Recovery::default());
+        let server = server_with(config.adapter(engine).cluster_limits(limits)).await;
+        server.io.on("ask", || async { "answer" });
+        let mut client = server.open().await;
+        client.send("40").await;
+        client.recoverable().await;
+        server.io.emit("hello", &()).unwrap();
+        client.send(r#"420["ask"]"#).await;
+        if behavior == Behavior::Silent {
+            client.expect(r#"42["hello"]"#).await;
+        }
+        client.expect(r#"430["answer"]"#).await;
+    }
 }
 
 #[tokio::test]

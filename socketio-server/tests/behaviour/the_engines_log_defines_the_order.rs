@@ -200,6 +200,48 @@ async fn events_are_delivered_locally_without_an_engine() {
     client.fence().await;
 }
 
+#[tokio::test]
+async fn an_event_that_could_not_be_logged_overtakes_no_earlier_event() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
+    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (mut client, _, _) = node.client().await;
+    held.hold();
+    node.server.io.emit("accepted", &1).unwrap();
+    until(|| held.len() == 1).await;
+    engine.set(Trouble::NoPublishing);
+    node.server.io.emit("refused", &2).unwrap();
+    until(|| node.server.io.stats().cluster.lost == 1).await;
+    held.release();
+    assert_eq!(client.recorded().await.0, json!(["accepted", 1]));
+    client.expect(r#"42["refused",2]"#).await;
+    client.fence().await;
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_logged_waits_a_limited_time_for_earlier_events() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
+    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (mut client, _, _) = node.client().await;
+    held.hold();
+    node.server.io.emit("accepted", &1).unwrap();
+    until(|| held.len() == 1).await;
+    engine.set(Trouble::NoPublishing);
+    node.server.io.emit("refused", &2).unwrap();
+    client.expect(r#"42["accepted",1]"#).await;
+    client.expect(r#"42["refused",2]"#).await;
+    engine.set(Trouble::None);
+    held.release();
+    node.server.io.emit("last", &3).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["last", 3]));
+    client.fence().await;
+}
+
 /// The engine may return the event before or after its sender stops waiting for the confirmation.
 #[tokio::test]
 async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {

@@ -93,7 +93,7 @@ impl Membership {
         Self {
             machine: machine.into(),
             queue: Queue::new(&limits),
-            order: PublishOrder::new(limits.max_queued_messages),
+            order: PublishOrder::new(limits.max_queued_messages, limits.max_queued_bytes),
             seat,
             limits,
             link: OnceLock::new(),

@@ -92,7 +92,16 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     let mut pause = PAUSE;
     loop {
         let seat = node.membership.seat.clone();
-        match caught(async { node.membership.adapter.join(seat, node.clone()).await }).await {
+        let mut joined =
+            pin!(caught(async { node.membership.adapter.join(seat, node.clone()).await }));
+        let joined = loop {
+            // Nor are they held up by an adapter that hangs.
+            match tokio::time::timeout(node.membership.request_timeout(), &mut joined).await {
+                Ok(joined) => break joined,
+                Err(_) => node.deliver_waiting(),
+            }
+        };
+        match joined {
             Ok(link) => return link,
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
@@ -125,16 +134,19 @@ async fn serve(node: &Node, link: &dyn Link) {
     {
         namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
     }
-    for message in membership.join_messages() {
-        report(node, caught(async { link.publish(message).await.map(drop) }).await);
-    }
-    membership.set_stage(Stage::Joined);
+    let publish = async {
+        for message in membership.join_messages() {
+            report(node, caught(async { link.publish(message).await.map(drop) }).await);
+        }
+        membership.set_stage(Stage::Joined);
+        publish(node, link).await;
+    };
     let too_long = async {
         membership.reached(Stage::Leaving).await;
         tokio::time::sleep(PAUSE).await;
     };
     tokio::select! {
-        () = publish(node, link) => {}
+        () = publish => {}
         () = watch_clock(membership) => {}
         () = watch_rooms(node, link) => {}
         () = watch_order(membership) => {}
@@ -186,8 +198,8 @@ async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result
     last.map_or(Ok(()), |result| result.map(drop))
 }
 
-/// Publishes an event. It is delivered when the log returns it, or here if the engine does not
-/// confirm that it is in the log.
+/// Publishes an event. It is delivered when the log returns it, or here, in its turn, if the engine
+/// does not confirm that it is in the log.
 async fn publish_event(
     node: &Node,
     link: &dyn Link,
@@ -195,11 +207,19 @@ async fn publish_event(
     message: Message,
 ) -> Result<(), AdapterError> {
     let event = message.clone();
-    node.membership.order.begin_publishing(number);
+    let order = &node.membership.order;
+    order.begin_publishing(number);
     // A panic must not skip the delivery on this node.
     let result = caught(async { link.publish(message).await }).await;
-    if node.membership.order.end_publishing(&result) {
-        node.deliver(event);
+    if order.end_publishing(&event, &result) {
+        let namespace = node.namespace.clone();
+        order.deliver_unlogged(number, move || {
+            let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
+            if let Some(membership) = namespace.membership() {
+                membership.order.take_late(number).for_each(|late| deliver(&namespace, late));
+            }
+            deliver(&namespace, event);
+        });
     }
     result.map(drop)
 }
@@ -265,6 +285,15 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     }
 }
 
+/// Delivers an event of this node without the log.
+fn deliver(namespace: &Namespace, event: Message) {
+    let Body::Broadcast { args, selection, .. } = event.body else { return };
+    let broadcast = Broadcast::on_this_node(namespace, selection);
+    if let Err(error) = broadcast.deliver(args.event(), &args) {
+        tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event without the log");
+    }
+}
+
 impl Node {
     fn namespace(&self) -> Option<Namespace> {
         self.namespace.upgrade().map(Namespace)
@@ -284,20 +313,12 @@ impl Node {
     fn deliver_waiting(&self) {
         for message in self.membership.queue.take_logged() {
             self.membership.counters.here().cluster.lost.one();
-            self.deliver(message);
+            let number = message.seq;
+            if let Some(namespace) = self.namespace() {
+                deliver(&namespace, message);
+            }
+            number.into_iter().for_each(|number| self.membership.order.finish(number));
         }
-    }
-
-    /// Delivers an event of this node that is in no log.
-    fn deliver(&self, message: Message) {
-        if let (Some(namespace), Body::Broadcast { args, selection, .. }) =
-            (self.namespace(), message.body)
-            && let Err(error) =
-                Broadcast::on_this_node(&namespace, selection).deliver(args.event(), &args)
-        {
-            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event that is in no log");
-        }
-        message.seq.into_iter().for_each(|number| self.membership.order.finish(number));
     }
 
     /// Delivers an event of any node at its position in the log. Returns whether it belongs to the

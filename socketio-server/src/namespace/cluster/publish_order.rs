@@ -3,22 +3,28 @@
 //!
 //! Each entry has a number. An event carries its number through the log, so that it is recognized
 //! when the log returns it, even if the engine's response to its publication was lost.
+//!
+//! An event that could not be logged is delivered on this node when it is its turn. Earlier events
+//! that the log has accepted and not returned in time are then delivered before it, so that no event
+//! overtakes another.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, MutexGuard},
 };
 
-use socketio_adapter::{AdapterError, Offset};
+use socketio_adapter::{AdapterError, Message, Offset};
 use tokio::sync::Notify;
 
 use crate::sync::lock;
 
-/// Number of unconfirmed events that are remembered; the oldest are forgotten.
-const MAX_UNCONFIRMED: usize = 1024;
+/// Number of unconfirmed events, and of accepted ones, that are remembered; the oldest are
+/// forgotten.
+const MAX_REMEMBERED: usize = 1024;
 
-/// An action that waits for events: an ack, an event with an ack, or a disconnect.
+/// An action that waits for events: an ack, an event with an ack, a disconnect, or the delivery of
+/// an event that is in no log.
 type Action = Box<dyn FnOnce() + Send>;
 
 /// The queue of events and barriers. Both are limited in number.
@@ -27,6 +33,8 @@ pub(super) struct PublishOrder {
     /// Notified when an event is on its way.
     event_added: Notify,
     max: usize,
+    /// Maximum size of the accepted events that are remembered.
+    max_bytes: usize,
 }
 
 #[derive(Default)]
@@ -34,14 +42,18 @@ struct State {
     /// The number of the first entry of `queue`.
     first: u64,
     queue: VecDeque<Entry>,
-    /// The number of events and of barriers in `queue`.
+    /// The number of unfinished events and of barriers in `queue`.
     events: usize,
     barriers: usize,
     /// The event that is being published, and whether the log has returned it already.
     publishing: Option<(u64, bool)>,
-    /// Events that were delivered on this node because the engine did not confirm them. It may have
-    /// accepted them although its response was lost. If the log returns them, they are skipped.
+    /// Events that are delivered on this node although the log may still return them: the engine
+    /// has not confirmed them, or has not returned them in time. If the log returns them after
+    /// that, they are skipped.
     unconfirmed: BTreeSet<u64>,
+    /// Events that the engine has accepted, and the log has not returned yet.
+    accepted: BTreeMap<u64, Message>,
+    accepted_bytes: usize,
     running: bool,
     closed: bool,
 }
@@ -49,6 +61,9 @@ struct State {
 enum Entry {
     /// An event that has not been delivered on this node.
     Event,
+    /// An event that could not be logged. The action delivers it when all earlier events are
+    /// finished.
+    Unlogged(Action),
     /// An event that was delivered, or never will be.
     Finished,
     /// Runs when all earlier events are finished.
@@ -60,21 +75,48 @@ impl State {
         self.first + self.queue.len() as u64
     }
 
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.queue.get_mut(index)
+    }
+
     fn finish(&mut self, number: u64) {
-        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        if let Some(entry @ Entry::Event) = index.and_then(|index| self.queue.get_mut(index)) {
+        if let Some(entry @ Entry::Event) = self.entry(number) {
             *entry = Entry::Finished;
             self.events -= 1;
         }
+    }
+
+    /// Records that the log may still return an event that is delivered without it.
+    fn add_unconfirmed(&mut self, number: u64) {
+        if self.unconfirmed.len() >= MAX_REMEMBERED {
+            self.unconfirmed.pop_first();
+        }
+        self.unconfirmed.insert(number);
+    }
+
+    /// Takes out the accepted events below a number, in their order.
+    fn take_accepted(&mut self, number: u64) -> BTreeMap<u64, Message> {
+        let later = self.accepted.split_off(&number);
+        let earlier = std::mem::replace(&mut self.accepted, later);
+        self.accepted_bytes -= earlier.values().map(|event| event.body.bytes()).sum::<usize>();
+        earlier
     }
 
     /// Removes finished events from the front. Returns the next action that is due.
     fn advance(&mut self) -> Option<Action> {
         while !matches!(self.queue.front()?, Entry::Event) {
             self.first += 1;
-            if let Entry::Barrier(action) = self.queue.pop_front()? {
-                self.barriers -= 1;
-                return Some(action);
+            match self.queue.pop_front()? {
+                Entry::Barrier(action) => {
+                    self.barriers -= 1;
+                    return Some(action);
+                }
+                Entry::Unlogged(action) => {
+                    self.events -= 1;
+                    return Some(action);
+                }
+                Entry::Event | Entry::Finished => {}
             }
         }
         None
@@ -82,9 +124,10 @@ impl State {
 }
 
 impl PublishOrder {
-    /// Creates a queue of at most `max` events and `max` barriers.
-    pub(super) fn new(max: usize) -> Self {
-        Self { state: Mutex::default(), event_added: Notify::new(), max }
+    /// Creates a queue of at most `max` events and `max` barriers, which remembers at most
+    /// `max_bytes` of events that the log has accepted.
+    pub(super) fn new(max: usize, max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), event_added: Notify::new(), max, max_bytes }
     }
 
     /// Numbers an event and publishes it. Returns `None`, without publishing, if too many events
@@ -147,21 +190,57 @@ impl PublishOrder {
         self.state().publishing = Some((number, false));
     }
 
-    /// Records the result of publishing. Returns whether to deliver the event on this node without
-    /// the log.
-    pub(super) fn end_publishing(&self, result: &Result<Option<Offset>, AdapterError>) -> bool {
+    /// Records the result of publishing an event. Returns whether to deliver the event on this node
+    /// without the log.
+    pub(super) fn end_publishing(
+        &self,
+        event: &Message,
+        result: &Result<Option<Offset>, AdapterError>,
+    ) -> bool {
         let mut state = self.state();
+        let state = &mut *state;
         let Some((number, returned)) = state.publishing.take() else { return true };
-        if returned || matches!(result, Ok(Some(_))) {
-            return false;
-        }
-        if let Err(AdapterError::Engine(_)) = result {
-            if state.unconfirmed.len() >= MAX_UNCONFIRMED {
-                state.unconfirmed.pop_first();
+        match result {
+            _ if returned => false,
+            Ok(Some(_)) => {
+                state.accepted_bytes += event.body.bytes();
+                state.accepted.insert(number, event.clone());
+                while state.accepted_bytes > self.max_bytes || state.accepted.len() > MAX_REMEMBERED
+                {
+                    let Some((_, oldest)) = state.accepted.pop_first() else { break };
+                    state.accepted_bytes -= oldest.body.bytes();
+                }
+                false
             }
-            state.unconfirmed.insert(number);
+            Err(AdapterError::Engine(_)) => {
+                state.add_unconfirmed(number);
+                true
+            }
+            _ => true,
         }
-        true
+    }
+
+    /// Runs `deliver`, which delivers an event without the log, when all earlier events are
+    /// finished. Drops it if the log returns the event before that.
+    pub(super) fn deliver_unlogged(&self, number: u64, deliver: impl FnOnce() + Send + 'static) {
+        {
+            let mut state = self.state();
+            if let Some(entry @ Entry::Event) = state.entry(number) {
+                *entry = Entry::Unlogged(Box::new(deliver));
+                drop(state);
+                return self.advance();
+            }
+        }
+        deliver();
+    }
+
+    /// Returns the events below a number that the log has accepted and not returned in time. The
+    /// caller delivers them without the log, because it is about to deliver a later event.
+    pub(super) fn take_late(&self, number: u64) -> impl Iterator<Item = Message> + use<> {
+        let mut state = self.state();
+        let late = state.take_accepted(number);
+        late.keys().for_each(|number| state.add_unconfirmed(*number));
+        late.into_values()
     }
 
     /// Records that the log has returned an event of this node. Returns whether to deliver it.
@@ -171,6 +250,15 @@ impl PublishOrder {
             && *publishing == number
         {
             *returned = true;
+        }
+        // The log returns the events in their order, so it returns no earlier ones any more.
+        let returned = state.take_accepted(number + 1);
+        if let Some(entry @ Entry::Unlogged(_)) = state.entry(number) {
+            let deliver = std::mem::replace(entry, Entry::Event);
+            state.unconfirmed.remove(&number);
+            drop(state);
+            drop((deliver, returned));
+            return true;
         }
         !state.unconfirmed.remove(&number)
     }
@@ -259,13 +347,18 @@ mod tests {
         number
     }
 
+    fn event() -> Message {
+        let (uid, nsp) = ("1".into(), socketio_parser::Nsp::root());
+        Message { uid, nsp, body: socketio_adapter::Body::Heartbeat, seq: None }
+    }
+
     fn lost() -> Result<Option<Offset>, AdapterError> {
         Err(AdapterError::Engine("no answer".into()))
     }
 
     #[test]
     fn actions_wait_for_earlier_events() {
-        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        let (order, seen) = (PublishOrder::new(3, usize::MAX), Arc::default());
         order.after_events(note(&seen, 0)).ok().unwrap();
         assert_eq!(*seen.lock().unwrap(), [0]);
         let first = add(&order);
@@ -295,7 +388,7 @@ mod tests {
 
     #[test]
     fn an_action_waits_for_an_event_that_a_later_event_has_overtaken() {
-        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        let (order, seen) = (PublishOrder::new(3, usize::MAX), Arc::default());
         let (first, second) = (add(&order), add(&order));
         order.after_events(note(&seen, 1)).ok().unwrap();
         order.finish(second);
@@ -307,47 +400,87 @@ mod tests {
 
     #[test]
     fn an_event_that_was_delivered_unconfirmed_is_not_delivered_again() {
-        let order = PublishOrder::new(10);
+        let order = PublishOrder::new(10, usize::MAX);
         let (first, second) = (add(&order), add(&order));
         order.begin_publishing(first);
-        assert!(order.end_publishing(&lost()));
+        assert!(order.end_publishing(&event(), &lost()));
         order.begin_publishing(second);
-        assert!(!order.end_publishing(&Ok(Some("2".into()))));
+        assert!(!order.end_publishing(&event(), &Ok(Some("2".into()))));
         assert!(!order.log_returned(first));
         assert!(order.log_returned(second));
     }
 
     #[test]
     fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
-        let order = PublishOrder::new(10);
+        let order = PublishOrder::new(10, usize::MAX);
         let (first, second) = (add(&order), add(&order));
         order.begin_publishing(first);
         assert!(order.log_returned(first));
-        assert!(!order.end_publishing(&lost()));
+        assert!(!order.end_publishing(&event(), &lost()));
         order.begin_publishing(second);
-        assert!(order.end_publishing(&lost()), "this event was not returned");
+        assert!(order.end_publishing(&event(), &lost()), "this event was not returned");
     }
 
     #[test]
     fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
-        let order = PublishOrder::new(10);
+        let order = PublishOrder::new(10, usize::MAX);
         for refusal in [AdapterError::Away("away".into()), AdapterError::Left] {
             order.begin_publishing(0);
-            assert!(order.end_publishing(&Err(refusal)));
+            assert!(order.end_publishing(&event(), &Err(refusal)));
             assert!(order.state().unconfirmed.is_empty());
         }
-        for n in 0..MAX_UNCONFIRMED as u64 + 5 {
+        for n in 0..MAX_REMEMBERED as u64 + 5 {
             order.begin_publishing(n);
-            assert!(order.end_publishing(&lost()));
+            assert!(order.end_publishing(&event(), &lost()));
         }
-        assert_eq!(order.state().unconfirmed.len(), MAX_UNCONFIRMED);
+        assert_eq!(order.state().unconfirmed.len(), MAX_REMEMBERED);
         assert!(order.log_returned(4), "forgotten");
         assert!(!order.log_returned(5));
     }
 
     #[test]
+    fn an_unlogged_event_waits_for_its_turn_unless_the_log_returns_it_before() {
+        let (order, seen) = (PublishOrder::new(10, usize::MAX), Arc::default());
+        let (first, second, third) = (add(&order), add(&order), add(&order));
+        order.begin_publishing(first);
+        assert!(!order.end_publishing(&event(), &Ok(Some("1".into()))));
+        for number in [second, third] {
+            order.begin_publishing(number);
+            assert!(order.end_publishing(&event(), &lost()));
+            order.deliver_unlogged(number, note(&seen, number as u8));
+        }
+        assert!(order.log_returned(second), "its response was lost");
+        assert!(seen.lock().unwrap().is_empty());
+        order.finish(first);
+        order.finish(second);
+        assert_eq!(*seen.lock().unwrap(), [third as u8]);
+        assert!(!order.log_returned(third));
+        assert_eq!(order.state().events, 0);
+    }
+
+    #[test]
+    fn an_accepted_event_that_is_late_is_delivered_once_and_the_memory_is_limited() {
+        let accept = |order: &PublishOrder| {
+            let number = add(order);
+            order.begin_publishing(number);
+            assert!(!order.end_publishing(&event(), &Ok(Some("1".into()))));
+            number
+        };
+        let order = PublishOrder::new(10, usize::MAX);
+        let (first, second) = (accept(&order), accept(&order));
+        assert!(order.log_returned(first));
+        assert_eq!(order.take_late(second + 1).count(), 1);
+        assert_eq!(order.take_late(second + 1).count(), 0);
+        assert!(!order.log_returned(second));
+        let order = PublishOrder::new(10, 2 * event().body.bytes());
+        let last = (0..3).map(|_| accept(&order)).last().unwrap();
+        assert_eq!(order.take_late(last + 1).count(), 2);
+        assert_eq!(order.state().accepted_bytes, 0);
+    }
+
+    #[test]
     fn events_that_were_finished_out_of_order_are_limited() {
-        let order = PublishOrder::new(2);
+        let order = PublishOrder::new(2, usize::MAX);
         add(&order);
         for _ in 0..3 {
             let number = add(&order);
@@ -360,7 +493,7 @@ mod tests {
 
     #[test]
     fn a_panicking_action_does_not_stop_later_actions() {
-        let (order, seen) = (PublishOrder::new(3), Arc::default());
+        let (order, seen) = (PublishOrder::new(3, usize::MAX), Arc::default());
         let number = add(&order);
         order.after_events(|| panic!("an action panics")).ok().unwrap();
         order.after_events(note(&seen, 1)).ok().unwrap();

@@ -34,7 +34,8 @@
 //! 1. *One order.* The lock of the log is held while an event gets its position and is queued for its
 //!    recipients. What a client gets is therefore a subsequence of the log, whoever sends.
 //!    `recovery_loses_no_event_with_several_senders`,
-//!    `broadcasts_of_other_nodes_are_recovered_once_and_in_order`
+//!    `broadcasts_of_other_nodes_are_recovered_once_and_in_order`,
+//!    `an_event_that_could_not_be_logged_overtakes_no_earlier_event`
 //! 2. *No user code and no waker under the lock.* Data of the application is dropped, and tasks are
 //!    woken, after the lock is released.
 //!    `destructors_of_handlers_may_call_anything`, `wakers_may_call_anything`
