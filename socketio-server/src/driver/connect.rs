@@ -15,14 +15,15 @@
 //!                  │ there are middlewares
 //!                  ├─────────► Middlewares
 //!                  ▼              │
-//!               Accepted ◄────────┘        the client gets the events that it missed,
-//!                  │                       then the response
+//!               Accepted ◄────────┘        its queue has room: the client gets the events that
+//!                  │                       it missed, then the response
 //!                  ▼
 //!           NamespaceSlot
 //! ```
 //!
-//! Only `Resolving`, `Restoring` and `Middlewares` wait. A CONNECT ends without a slot in these
-//! cases:
+//! Only `Resolving`, `Restoring` and `Middlewares` wait. An accepted client whose queue is more than
+//! half full, because of the events that it missed in another namespace, waits in `Middlewares` too.
+//! A CONNECT ends without a slot in these cases:
 //!
 //! - *refused*, and the client gets a `CONNECT_ERROR`: its auth payload is too large, no namespace
 //!   has the name, a function or a middleware fails, no id could be generated, or the namespace was
@@ -176,7 +177,13 @@ impl Driver {
                     start_middlewares(socket, accepted_by.as_ref())
                 }
                 Progress::Accepted(socket) if socket.0.is_disconnected() => disconnected(socket),
-                Progress::Accepted(socket) => return self.join(socket, cx),
+                Progress::Accepted(socket) => {
+                    let handle = &self.client.handle;
+                    if handle.has_room() || handle.is_closed() {
+                        return self.join(socket, cx);
+                    }
+                    wait_for_room(socket)
+                }
                 // As in Node, a client of protocol v4 gets this error in the form of v5, and the
                 // error of a middleware as a bare message.
                 Progress::Refused(nsp, error) => return self.refuse(Protocol::V5, &nsp, &error),
@@ -426,6 +433,16 @@ fn start_middlewares(socket: Socket, accepted_by: Option<&Namespace>) -> Progres
         return Progress::Accepted(socket);
     }
     let future = Box::pin(run_middlewares(middlewares, socket.clone()));
+    Progress::Due(Connect::Middlewares { socket, future })
+}
+
+/// Lets a client wait until its queue has room for the response.
+fn wait_for_room(socket: Socket) -> Progress {
+    let client = socket.0.client.clone();
+    let future = Box::pin(async move {
+        client.handle.ready().await;
+        Ok(None)
+    });
     Progress::Due(Connect::Middlewares { socket, future })
 }
 

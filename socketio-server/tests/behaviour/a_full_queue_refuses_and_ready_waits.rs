@@ -3,12 +3,15 @@
 
 use crate::support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde_json::json;
 use socketio_server::{Ack, EmitError, EngineConfig, Recovery, ServerConfig, Socket};
-use support::{Client, Running, disconnections, nodes::cluster, server_with, sockets, within};
+use support::{
+    Client, Done, Running, disconnections, nodes::cluster, server_with, sockets, within,
+};
+use tokio::sync::Notify;
 
 /// At most four packets may wait.
 async fn small() -> (Running, Client, Socket) {
@@ -40,6 +43,38 @@ async fn emit_is_refused_until_ready_returns() {
         }
     }
     client.fence().await;
+}
+
+/// A client that recovers its session in one namespace may get as many missed events as its queue
+/// holds, while it waits for the response of another namespace.
+#[tokio::test]
+async fn a_full_queue_delays_the_response_to_a_connect() {
+    let config = ServerConfig::default().engine(|engine| engine.max_queued_packets(4));
+    let server = server_with(config).await;
+    let (asked, decided) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (starts, decision) = (asked.clone(), decided.clone());
+    server.io.of("/other").use_(move |_: Socket| {
+        starts.notify_one();
+        let decision = decision.clone();
+        async move {
+            decision.notified().await;
+            Done::Ok(())
+        }
+    });
+    let mut connected = sockets(&server.io.of("/"));
+    let sid = server.polling_client().await;
+    let socket = within(connected.recv()).await.unwrap();
+    server.request("POST", &sid, "40/other,").await;
+    within(asked.notified()).await;
+    while socket.emit("n", &1).is_ok() {}
+    decided.notify_one();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let (_, events) = server.request("GET", &sid, "").await;
+    assert_eq!(events, [r#"42["n",1]"#; 4].join("\u{1e}"));
+    let (_, response) = server.request("GET", &sid, "").await;
+    assert!(response.starts_with(r#"40/other,{"sid":"#), "{response}");
 }
 
 #[tokio::test]
