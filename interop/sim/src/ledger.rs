@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Options, node::CHANGING};
 
@@ -52,6 +53,8 @@ struct Book {
     /// The last number that each connection of a socket has brought.
     connections: Vec<Option<u32>>,
     counts: Counts,
+    /// For how long the process stood still.
+    stood_still: Duration,
 }
 
 /// Events numbered from 0 by one sender to one audience.
@@ -258,6 +261,32 @@ impl Ledger {
     pub(crate) fn answered(&self, acked: bool) {
         let counts = &mut self.book().counts;
         if acked { counts.acked += 1 } else { counts.unacked += 1 }
+    }
+
+    /// Notes that the process is about to stand still.
+    pub(crate) fn stands_still(&self, time: Duration) {
+        let book = &mut *self.book();
+        book.note(format!("TROUBLE the process stands still for {time:?}"));
+        book.stood_still += time;
+    }
+
+    /// Waits for the end of a future, at most for `bound`. The time for which the process stands
+    /// still meanwhile does not count: steps that follow each other are late by as much.
+    pub(crate) async fn ends_within<T>(
+        &self,
+        bound: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let (began, before) = (Instant::now(), self.book().stood_still);
+        let deadline = || began + bound + (self.book().stood_still - before);
+        let mut future = pin!(future);
+        loop {
+            match timeout_at(deadline(), &mut future).await {
+                Ok(value) => return Some(value),
+                Err(_) if Instant::now() < deadline() => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Returns the first stream of a room whose last event a receiver has not received.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use socketio_server::BroadcastAckError;
 use tokio::{
     runtime::Handle,
-    time::{Instant, advance, sleep, timeout},
+    time::{Instant, advance, sleep},
 };
 
 use crate::{
@@ -268,7 +268,7 @@ impl World {
     async fn jump(&mut self) {
         if self.random.chance(50) {
             let time = self.random.millis(500..8_000);
-            self.ledger.note(format!("TROUBLE the process stands still for {time:?}"));
+            self.ledger.stands_still(time);
             advance(time).await;
         } else {
             self.ledger.note("TROUBLE the machine slept for an hour");
@@ -359,11 +359,11 @@ impl World {
                 ledger.asked();
                 tokio::spawn(async move {
                     let acks = broadcast.emit_with_ack::<usize>("ask", &());
-                    let acks = match timeout(ack_bound(time), acks).await {
-                        Ok(Ok(acks)) => acks,
-                        Ok(Err(BroadcastAckError::Partial { responses, .. })) => responses,
-                        Ok(Err(_)) => Vec::new(),
-                        Err(_) => {
+                    let acks = match ledger.ends_within(ack_bound(time), acks).await {
+                        Some(Ok(acks)) => acks,
+                        Some(Err(BroadcastAckError::Partial { responses, .. })) => responses,
+                        Some(Err(_)) => Vec::new(),
+                        None => {
                             let bound = ack_bound(time);
                             return ledger
                                 .violate(format!("acks: a broadcast has not ended in {bound:?}"));
@@ -380,13 +380,13 @@ impl World {
                     tokio::spawn(async move {
                         let emitter = socket.timeout(time);
                         let ack = emitter.emit_with_ack::<usize>("ask", &());
-                        match timeout(ack_bound(time), ack).await {
-                            Ok(Ok(value)) if value == client => ledger.answered(true),
-                            Ok(Ok(value)) => {
+                        match ledger.ends_within(ack_bound(time), ack).await {
+                            Some(Ok(value)) if value == client => ledger.answered(true),
+                            Some(Ok(value)) => {
                                 ledger.violate(format!("acks: client {client} sent {value}"));
                             }
-                            Ok(Err(_)) => ledger.answered(false),
-                            Err(_) => ledger.violate(format!(
+                            Some(Err(_)) => ledger.answered(false),
+                            None => ledger.violate(format!(
                                 "acks: connection {connection} neither acks nor fails"
                             )),
                         }
