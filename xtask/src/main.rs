@@ -34,6 +34,8 @@ usage: cargo xtask <command>
   bench million [--clients N] [--servers A,B] [--write] [--from FILE]
                                10 000 to a million clients of one server, in steps
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
+  bench recovery [ENGINE…]     count commands to the engine and instructions with connection state recovery
+                               off, on and crash-safe (memory, redis-streams, postgres-log, nats)
   rehearse [ENGINE…]           replace nodes under traffic, ours and Node's, and print what clients lost;
                                --help lists its options
   sim [--seeds N] [--from S] [--seed S]

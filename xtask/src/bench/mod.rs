@@ -27,6 +27,7 @@ use crate::workspace::Workspace;
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("cluster", args)) => cluster(workspace, args),
+        Some(("recovery", args)) => recovery(workspace, args),
         Some(("million", args)) => million::main(workspace, &Options::read(args)?),
         _ => table(workspace, &Options::read(args)?),
     }
@@ -60,12 +61,28 @@ fn table(workspace: &Workspace, options: &Options) -> Result<ExitCode, String> {
 /// `cargo xtask bench cluster`: compares broadcasts between two of our nodes with broadcasts between
 /// two of Node's, on each engine in the same run.
 fn cluster(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
-    let rounds = Options::read(args)?.rounds.to_string();
+    nodes(workspace, "bench/cluster.mjs", &[Options::read(args)?.rounds.to_string()])
+}
+
+/// `cargo xtask bench recovery`: counts what connection state recovery costs a node and its engine.
+fn recovery(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
+    const ENGINES: [&str; 4] = ["memory", "redis-streams", "postgres-log", "nats"];
+    let known = ENGINES.map(|name| (name, name));
+    let check = |name: &String| select("engine", name, &known).map_err(|error| error.to_string());
+    args.iter().try_for_each(|name| check(name).map(drop))?;
+    if !process::exists("valgrind") {
+        return Err("needs valgrind".to_owned());
+    }
+    nodes(workspace, "bench/recovery.mjs", args)
+}
+
+/// Runs a script of `interop/` that measures the `cluster` rig.
+fn nodes(workspace: &Workspace, script: &str, args: &[String]) -> Result<ExitCode, String> {
     let folder = workspace.target("interop");
     npm::install_copy(&workspace.root.join("interop"), &folder)?;
     let mut node = Command::new("node");
     node.env("CLUSTER_NODE", workspace.measured_rig("cluster")?);
-    node.env("ENGINES", workspace.programs()?.bin("engines"));
-    process::run_ok(node.current_dir(&folder).args(["bench/cluster.mjs", &rounds]))?;
+    node.env("ENGINES", workspace.test_programs(&["engines"])?.bin("engines"));
+    process::run_ok(node.current_dir(&folder).arg(script).args(args))?;
     Ok(ExitCode::SUCCESS)
 }
