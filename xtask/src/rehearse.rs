@@ -21,7 +21,7 @@ usage: cargo xtask rehearse [ENGINE…] [--ways A,B] [--signals A,B] [--rates A,
   --count N     clients of each case, 1 to 200 (default: 30)
   --switches N  how often a client's line is silenced, 0 to 10000 (default: 100)
 
-Without arguments it takes about 20 minutes. It fails if a case between our nodes loses or repeats a message.";
+Without arguments it takes about half an hour. It fails if a case between our nodes loses or repeats a message.";
 
 const ENGINES: [&str; 3] = ["redis-streams", "postgres-log", "nats"];
 const WAYS: [&str; 4] = ["ours-ours", "node-ours", "ours-node", "node-node"];
