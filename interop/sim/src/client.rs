@@ -48,10 +48,12 @@ impl Client {
             1 => &[Transport::WebSocket],
             _ => &[Transport::Polling, Transport::WebSocket],
         };
-        let lines = network.clone();
-        let connect = move |_: String, _: u16| {
-            let lines = lines.clone();
-            async move { lines.dial(number).await }
+        let connect = {
+            let network = network.clone();
+            move |_: String, _: u16| {
+                let network = network.clone();
+                async move { network.dial(number).await }
+            }
         };
         let delay = random.millis(20..1000);
         // The random part of the delays would not follow from the seed.
@@ -74,15 +76,17 @@ impl Client {
                     .request_timeout(Duration::from_secs(12))
             });
         let manager = Manager::with_config("http://world.test", config)?;
-        let (lines, book) = (network.clone(), ledger.clone());
-        manager.on(move |event| {
-            let name = event.name();
-            let ManagerEvent::Close { reason, description } = event else {
-                return book.note(format!("client {number}: {name}"));
-            };
-            let description = description.as_deref().unwrap_or_default();
-            book.note(format!("client {number}: {name}: {reason} {description}"));
-            lines.retarget(number);
+        manager.on({
+            let (network, ledger) = (network.clone(), ledger.clone());
+            move |event| {
+                let name = event.name();
+                let ManagerEvent::Close { reason, description } = event else {
+                    return ledger.note(format!("client {number}: {name}"));
+                };
+                let description = description.as_deref().unwrap_or_default();
+                ledger.note(format!("client {number}: {name}: {reason} {description}"));
+                network.retarget(number);
+            }
         });
         let count = 1 + random.below(NAMESPACES.len());
         let mut sockets = Vec::new();
@@ -147,14 +151,13 @@ impl Client {
 }
 
 fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
-    let book = ledger.clone();
+    let (on_connect, on_event) = (ledger.clone(), ledger.clone());
     socket.on_connect(move |socket: Socket| {
-        book.client_connected(receiver, socket.is_recovered());
+        on_connect.client_connected(receiver, socket.is_recovered());
         async {}
     });
-    let book = ledger.clone();
     socket.on("down", move |Data((stream, n, _)): Data<(usize, u32, String)>| {
-        book.received(receiver, stream, n);
+        on_event.received(receiver, stream, n);
         async {}
     });
     socket.on("ask", move || async move { receiver.0 });

@@ -15,7 +15,7 @@ use crate::{Options, node::CHANGING};
 const TRACE: usize = 250;
 
 /// An event emitted within this time of a failure of its node may be lost.
-pub(crate) const DOUBT: Duration = Duration::from_secs(15);
+pub(crate) const LOSS_TIME: Duration = Duration::from_secs(15);
 
 /// The socket of a client: the number of the client, and of its namespace.
 pub(crate) type Receiver = (usize, usize);
@@ -33,10 +33,10 @@ pub(crate) enum Audience {
 pub(crate) type Origin = (usize, usize);
 
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Book>>);
+pub(crate) struct Ledger(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Book {
+struct State {
     start: Option<Instant>,
     options: Options,
     trace: VecDeque<String>,
@@ -47,7 +47,7 @@ struct Book {
     by_source: BTreeMap<(Origin, Audience), usize>,
     /// The last number of each stream, of room streams only in the present session.
     received: BTreeMap<Receiver, BTreeMap<usize, u32>>,
-    doubts: Vec<Doubt>,
+    loss_periods: Vec<LossPeriod>,
     /// The numbers of a client's events that a server has handled.
     handled: BTreeMap<Receiver, BTreeSet<u32>>,
     /// The last number that each connection of a socket has brought.
@@ -66,8 +66,8 @@ struct Stream {
     sent: Vec<Instant>,
 }
 
-/// Events of a node, or of all nodes, that may be lost.
-struct Doubt {
+/// A period in which events of a node, or of all nodes, may be lost.
+struct LossPeriod {
     node: Option<usize>,
     from: Instant,
     to: Option<Instant>,
@@ -93,91 +93,93 @@ pub struct Counts {
 }
 
 impl Ledger {
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn new(options: Options) -> Self {
         let ledger = Self::default();
-        ledger.book().start = Some(Instant::now());
-        ledger.book().options = options;
+        ledger.state().start = Some(Instant::now());
+        ledger.state().options = options;
         ledger
     }
 
     /// Adds a line to the trace.
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.book().note(text.into());
+        self.state().note(text.into());
     }
 
     /// Reports a violation. The first one counts.
     pub(crate) fn violate(&self, text: impl Into<String>) {
-        self.book().violate(text.into());
+        self.state().violate(text.into());
     }
 
     pub(crate) fn violation(&self) -> Option<(String, Vec<String>)> {
-        let book = self.book();
-        Some((book.violation.clone()?, book.trace.iter().cloned().collect()))
+        let state = self.state();
+        Some((state.violation.clone()?, state.trace.iter().cloned().collect()))
     }
 
     pub(crate) fn hash(&self) -> u64 {
-        self.book().hash
+        self.state().hash
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.book().counts
+        self.state().counts
     }
 
     /// Returns the stream of an origin to an audience, and the number of its next event.
     pub(crate) fn stream(&self, origin: Origin, audience: Audience) -> (usize, u32) {
-        let book = &mut *self.book();
-        let next = book.streams.len();
+        let state = &mut *self.state();
+        let next = state.streams.len();
         let direct = matches!(audience, Audience::Socket(_));
         let complete = !matches!(&audience, Audience::Room(_, room) if room == CHANGING);
-        let id = *book.by_source.entry((origin, audience)).or_insert(next);
+        let id = *state.by_source.entry((origin, audience)).or_insert(next);
         if id == next {
-            book.streams.push(Stream { origin, direct, complete, sent: Vec::new() });
+            state.streams.push(Stream { origin, direct, complete, sent: Vec::new() });
         }
-        (id, book.streams[id].sent.len() as u32)
+        (id, state.streams[id].sent.len() as u32)
     }
 
     /// Notes that the stream's next event has been accepted.
     pub(crate) fn sent(&self, stream: usize) {
-        let book = &mut *self.book();
-        book.streams[stream].sent.push(Instant::now());
+        let state = &mut *self.state();
+        state.streams[stream].sent.push(Instant::now());
     }
 
-    /// Events that were sent shortly before now may be lost.
-    pub(crate) fn doubt(&self, node: Option<usize>) {
-        let from = Instant::now() - DOUBT;
-        self.book().doubts.push(Doubt { node, from, to: None });
+    /// From now on events may be lost, and those that were sent shortly before.
+    pub(crate) fn begin_losses(&self, node: Option<usize>) {
+        let from = Instant::now() - LOSS_TIME;
+        self.state().loss_periods.push(LossPeriod { node, from, to: None });
     }
 
-    /// Ends the doubts about a node. Events sent after `delay` arrive again.
-    pub(crate) fn trust(&self, node: Option<usize>, delay: Duration) {
+    /// Ends the periods in which events of a node may be lost. Events sent after `delay` arrive
+    /// again.
+    pub(crate) fn end_losses(&self, node: Option<usize>, delay: Duration) {
         let to = Instant::now() + delay;
-        let doubts = &mut self.book().doubts;
-        let open = doubts.iter_mut().filter(|doubt| doubt.node == node && doubt.to.is_none());
-        open.for_each(|doubt| doubt.to = Some(to));
+        let loss_periods = &mut self.state().loss_periods;
+        let open =
+            loss_periods.iter_mut().filter(|period| period.node == node && period.to.is_none());
+        open.for_each(|period| period.to = Some(to));
     }
 
     /// A client received an event.
     pub(crate) fn received(&self, receiver: Receiver, stream: usize, n: u32) {
-        let book = &mut *self.book();
-        book.counts.received += 1;
-        if book.options.loses == Some(book.counts.received) {
+        let state = &mut *self.state();
+        state.counts.received += 1;
+        if state.options.loses == Some(state.counts.received) {
             return;
         }
-        book.note(format!("client {receiver:?} receives {n} of stream {stream}"));
-        let Some(Stream { origin, direct, complete, sent }) = book.streams.get(stream) else {
-            return book.violate(format!("client {receiver:?} received an unknown stream"));
+        state.note(format!("client {receiver:?} receives {n} of stream {stream}"));
+        let Some(Stream { origin, direct, complete, sent }) = state.streams.get(stream) else {
+            return state.violate(format!("client {receiver:?} received an unknown stream"));
         };
         if n as usize >= sent.len() {
-            return book.violate(format!("client {receiver:?} received an event never sent"));
+            return state.violate(format!("client {receiver:?} received an event never sent"));
         }
-        let position = book.received.entry(receiver).or_default().get(&stream).copied();
+        let position = state.received.entry(receiver).or_default().get(&stream).copied();
         let after = match position {
             Some(last) if n <= last => {
-                return book.violate(format!(
+                return state.violate(format!(
                     "at most once, in order: client {receiver:?} received {n} after {last} of \
                      stream {stream} (node {origin:?})"
                 ));
@@ -186,17 +188,17 @@ impl Ledger {
             None if *direct => 0,
             _ => n,
         };
-        let doubtful = |at: Instant| {
-            book.doubts.iter().any(|doubt| {
-                doubt.node.is_none_or(|node| node == origin.0)
-                    && doubt.from <= at
-                    && doubt.to.is_none_or(|to| at <= to)
+        let may_be_lost = |at: Instant| {
+            state.loss_periods.iter().any(|period| {
+                period.node.is_none_or(|node| node == origin.0)
+                    && period.from <= at
+                    && period.to.is_none_or(|to| at <= to)
             })
         };
-        let lost = (after..n).find(|n| !doubtful(sent[*n as usize]));
-        book.received.entry(receiver).or_default().insert(stream, n);
+        let lost = (after..n).find(|n| !may_be_lost(sent[*n as usize]));
+        state.received.entry(receiver).or_default().insert(stream, n);
         if let Some(lost) = lost {
-            book.violate(format!(
+            state.violate(format!(
                 "exactly once: client {receiver:?} received {n} of stream {stream} without {lost}"
             ));
         }
@@ -205,10 +207,10 @@ impl Ledger {
     /// A client's socket is connected. In a new session it may have missed events, and may get
     /// some again: its node may be behind the node of its former session.
     pub(crate) fn client_connected(&self, receiver: Receiver, recovered: bool) {
-        let book = &mut *self.book();
-        book.note(format!("client {receiver:?} is connected, recovered: {recovered}"));
+        let state = &mut *self.state();
+        state.note(format!("client {receiver:?} is connected, recovered: {recovered}"));
         if !recovered {
-            let Book { received, streams, .. } = book;
+            let State { received, streams, .. } = state;
             let positions = received.entry(receiver).or_default();
             positions.retain(|stream, _| streams[*stream].direct);
         }
@@ -221,12 +223,12 @@ impl Ledger {
         from: Receiver,
         recovered: bool,
     ) -> usize {
-        let book = &mut *self.book();
-        book.counts.sessions += 1;
-        book.counts.recovered += u64::from(recovered);
-        let connection = book.connections.len();
-        book.connections.push(None);
-        book.note(format!(
+        let state = &mut *self.state();
+        state.counts.sessions += 1;
+        state.counts.recovered += u64::from(recovered);
+        let connection = state.connections.len();
+        state.connections.push(None);
+        state.note(format!(
             "node {origin:?} connects client {from:?} as {connection}, recovered: {recovered}"
         ));
         connection
@@ -234,40 +236,40 @@ impl Ledger {
 
     /// A server handles a client's event.
     pub(crate) fn handled(&self, connection: Option<usize>, from: Receiver, n: u32) {
-        let book = &mut *self.book();
-        book.counts.handled += 1;
-        book.note(format!("client {from:?} has sent {n}"));
-        let Some(last) = connection.and_then(|number| book.connections.get_mut(number)) else {
-            return book.violate(format!("client {from:?}: an event came before its connection"));
+        let state = &mut *self.state();
+        state.counts.handled += 1;
+        state.note(format!("client {from:?} has sent {n}"));
+        let Some(last) = connection.and_then(|number| state.connections.get_mut(number)) else {
+            return state.violate(format!("client {from:?}: an event came before its connection"));
         };
         if let Some(before) = last.replace(n)
             && before >= n
         {
-            book.violate(format!("order: client {from:?} sent {n} before {before}"));
+            state.violate(format!("order: client {from:?} sent {n} before {before}"));
         }
-        if !book.handled.entry(from).or_default().insert(n) {
-            book.violate(format!("at most once: {n} of client {from:?} was handled twice"));
+        if !state.handled.entry(from).or_default().insert(n) {
+            state.violate(format!("at most once: {n} of client {from:?} was handled twice"));
         }
     }
 
     pub(crate) fn was_handled(&self, from: Receiver, n: u32) -> bool {
-        self.book().handled.get(&from).is_some_and(|handled| handled.contains(&n))
+        self.state().handled.get(&from).is_some_and(|handled| handled.contains(&n))
     }
 
     pub(crate) fn asked(&self) {
-        self.book().counts.asked += 1;
+        self.state().counts.asked += 1;
     }
 
     pub(crate) fn answered(&self, acked: bool) {
-        let counts = &mut self.book().counts;
+        let counts = &mut self.state().counts;
         if acked { counts.acked += 1 } else { counts.unacked += 1 }
     }
 
     /// Notes that the process is about to stand still.
     pub(crate) fn stands_still(&self, time: Duration) {
-        let book = &mut *self.book();
-        book.note(format!("TROUBLE the process stands still for {time:?}"));
-        book.stood_still += time;
+        let state = &mut *self.state();
+        state.note(format!("TROUBLE the process stands still for {time:?}"));
+        state.stood_still += time;
     }
 
     /// Waits for the end of a future, at most for `bound`. The time for which the process stands
@@ -277,8 +279,8 @@ impl Ledger {
         bound: Duration,
         future: impl Future<Output = T>,
     ) -> Option<T> {
-        let (began, before) = (Instant::now(), self.book().stood_still);
-        let deadline = || began + bound + (self.book().stood_still - before);
+        let (began, before) = (Instant::now(), self.state().stood_still);
+        let deadline = || began + bound + (self.state().stood_still - before);
         let mut future = pin!(future);
         loop {
             match timeout_at(deadline(), &mut future).await {
@@ -296,15 +298,15 @@ impl Ledger {
         audience: &Audience,
         receiver: Receiver,
     ) -> Option<usize> {
-        let book = self.book();
-        let id = *book.by_source.get(&(origin, audience.clone()))?;
-        let last = book.streams[id].sent.len().checked_sub(1)?;
-        let position = book.received.get(&receiver).and_then(|positions| positions.get(&id));
+        let state = self.state();
+        let id = *state.by_source.get(&(origin, audience.clone()))?;
+        let last = state.streams[id].sent.len().checked_sub(1)?;
+        let position = state.received.get(&receiver).and_then(|positions| positions.get(&id));
         position.is_none_or(|position| (*position as usize) < last).then_some(id)
     }
 }
 
-impl Book {
+impl State {
     fn note(&mut self, text: String) {
         let at = self.start.map_or(0, |start| start.elapsed().as_millis());
         let line = format!("{at:>8} ms  {text}");

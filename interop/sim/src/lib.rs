@@ -4,7 +4,7 @@
 //! once does so in the order of a hash table. About one seed in ten therefore differs a little from
 //! run to run.
 //!
-//! Servers and clients are the real ones. Only their lines (`network`) and the way to the engine
+//! Servers and clients are the real ones. Only their connections (`network`) and the way to the engine
 //! (`engine`) are simulated. Ids and WebSocket masks are random in every run; nothing depends on
 //! their values.
 

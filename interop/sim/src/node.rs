@@ -40,7 +40,7 @@ pub(crate) fn ack_bound(timeout: Duration) -> Duration {
 }
 
 /// The number of a socket's connection in the ledger.
-struct Connection(usize);
+struct ConnectionNumber(usize);
 
 /// The sockets of a node, with their connection, client and namespace.
 type Sockets = Arc<Mutex<Vec<(WeakSocket, usize, usize, usize)>>>;
@@ -142,7 +142,7 @@ impl Node {
         known.filter(|(socket, ..)| socket.is_connected()).collect()
     }
 
-    /// Stops accepting requests on open lines.
+    /// Stops accepting requests on open connections.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -223,21 +223,21 @@ fn listen(
     random: Random,
 ) {
     let namespace = io.of(name);
-    let (book, sockets) = (ledger.clone(), sockets.clone());
+    let (on_connection, sockets) = (ledger.clone(), sockets.clone());
     namespace.on_connection(move |socket: Socket, Auth(Login { client }): Auth<Login>| {
-        let connection = book.server_connected(origin, (client, nsp), socket.recovered());
-        socket.set_data(Connection(connection));
+        let connection = on_connection.server_connected(origin, (client, nsp), socket.recovered());
+        socket.set_data(ConnectionNumber(connection));
         let known = (socket.downgrade(), connection, client, nsp);
         sockets.lock().unwrap_or_else(PoisonError::into_inner).push(known);
         let joined = if socket.recovered() { Ok(()) } else { socket.join(rooms(client)) };
         async move { Ok(joined?) }
     });
-    let (book, running) = (ledger.clone(), Mutex::new(random));
+    let (on_event, random) = (ledger.clone(), Mutex::new(random));
     namespace.on("up", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
-        let connection = socket.data::<Connection>().map(|connection| connection.0);
-        book.handled(connection, (client, nsp), n);
+        let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
+        on_event.handled(connection, (client, nsp), n);
         let delay = {
-            let mut random = running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
             random.chance(30).then(|| random.millis(1..2000))
         };
         async move {

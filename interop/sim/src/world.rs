@@ -12,7 +12,7 @@ use crate::{
     NAMESPACES, Options, Outcome, Violation,
     client::Client,
     engine::{Access, Engine, Partition},
-    ledger::{Audience, DOUBT, Ledger},
+    ledger::{Audience, LOSS_TIME, Ledger},
     network::{Failure, Network, Side},
     node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
     plan::{Bus, Plan},
@@ -164,8 +164,8 @@ impl World {
                 Later::Start(_) => {}
                 Later::Reach(node, access) => {
                     access.partition(None);
-                    let doubted = self.doubted(node);
-                    self.ledger.trust(doubted, DOUBT);
+                    let losing_node = self.losing_node(node);
+                    self.ledger.end_losses(losing_node, LOSS_TIME);
                 }
                 Later::Unblock(client, node) => self.network.block(client, node, false),
                 Later::ComeBack(client) => {
@@ -178,7 +178,7 @@ impl World {
 
     /// Returns the node whose events may be lost if `node` cannot reach the engine. `None`: all of
     /// them, because messages to this node are lost too.
-    fn doubted(&self, node: usize) -> Option<usize> {
+    fn losing_node(&self, node: usize) -> Option<usize> {
         (self.plan.bus == Bus::Log).then_some(node)
     }
 
@@ -243,7 +243,7 @@ impl World {
                 let access = self.nodes[node].as_ref().and_then(|node| node.access.clone());
                 if let Some(access) = access {
                     access.partition(Some(partition));
-                    self.ledger.doubt(self.doubted(node));
+                    self.ledger.begin_losses(self.losing_node(node));
                     self.later(200..15_000, Later::Reach(node, access));
                 }
             }
@@ -282,8 +282,8 @@ impl World {
         let sides = [Failure::Cut, Failure::Silence, Failure::HalfOpen(Side::Client)];
         let failure = sides[self.random.below(3)];
         self.ledger.note(format!("TROUBLE node {node} crashes: {failure:?}"));
-        self.ledger.doubt(Some(node));
-        self.ledger.trust(Some(node), Duration::ZERO);
+        self.ledger.begin_losses(Some(node));
+        self.ledger.end_losses(Some(node), Duration::ZERO);
         if let Some(access) = &former.access {
             access.kill();
         }
@@ -451,9 +451,9 @@ impl World {
         sleep(WINDOW + Duration::from_secs(20)).await;
         let nodes = || self.nodes.iter().flatten().chain(&self.former);
         nodes().for_each(|node| node.check_empty(&self.ledger));
-        let open = self.network.open_lines();
+        let open = self.network.open_connections();
         if open > 0 {
-            self.ledger.violate(format!("nothing left: {open} lines"));
+            self.ledger.violate(format!("nothing left: {open} connections"));
         }
         let counts = self.ledger.counts();
         if counts.asked != counts.acked + counts.unacked {

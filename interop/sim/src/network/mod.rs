@@ -1,6 +1,6 @@
 //! The network between clients and nodes. A balancer in it sends each client to one node.
 
-mod line;
+mod connection;
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +11,11 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use self::line::Line;
-pub(crate) use self::line::{End, Failure, Quality, Side};
+use self::connection::Connection;
+pub(crate) use self::connection::{End, Failure, Quality, Side};
 use crate::random::Random;
 
-/// Takes the server's end of a new line.
+/// Takes the server's end of a new connection.
 type Accept = Arc<dyn Fn(End) + Send + Sync>;
 
 #[derive(Clone)]
@@ -31,16 +31,16 @@ struct State {
     slow: BTreeSet<usize>,
     /// Pairs of clients and nodes that cannot reach each other.
     blocked: BTreeSet<(usize, usize)>,
-    lines: Vec<OpenLine>,
-    /// Whether new lines fail by themselves.
+    connections: Vec<OpenConnection>,
+    /// Whether new connections fail by themselves.
     faulty: bool,
     latency: Duration,
 }
 
-struct OpenLine {
+struct OpenConnection {
     client: usize,
     node: usize,
-    line: Weak<Mutex<Line>>,
+    connection: Weak<Mutex<Connection>>,
 }
 
 impl Network {
@@ -53,7 +53,7 @@ impl Network {
             targets,
             slow: BTreeSet::new(),
             blocked: BTreeSet::new(),
-            lines: Vec::new(),
+            connections: Vec::new(),
             faulty: false,
             latency,
         })))
@@ -63,12 +63,12 @@ impl Network {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets what accepts the lines to a node. `None`: the node refuses them.
+    /// Sets what accepts the connections to a node. `None`: the node refuses them.
     pub(crate) fn listen(&self, node: usize, accept: Option<Accept>) {
         self.state().nodes[node] = accept;
     }
 
-    /// Opens a line from a client to its node.
+    /// Opens a connection from a client to its node.
     pub(crate) async fn dial(&self, client: usize) -> io::Result<End> {
         let latency = self.state().latency;
         sleep(latency).await;
@@ -85,32 +85,36 @@ impl Network {
         state.targets[client] = state.random.below(state.nodes.len());
     }
 
-    /// Applies `change` to all lines of a client, or of a node. Returns the number of lines.
-    fn each(&self, wanted: impl Fn(&OpenLine) -> bool, change: impl Fn(&mut Line)) -> usize {
-        let lines: Vec<_> = {
+    /// Applies `change` to all connections of a client, or of a node. Returns their number.
+    fn each(
+        &self,
+        wanted: impl Fn(&OpenConnection) -> bool,
+        change: impl Fn(&mut Connection),
+    ) -> usize {
+        let connections: Vec<_> = {
             let state = self.state();
-            let wanted = state.lines.iter().filter(|open| wanted(open));
-            wanted.filter_map(|open| open.line.upgrade()).collect()
+            let wanted = state.connections.iter().filter(|open| wanted(open));
+            wanted.filter_map(|open| open.connection.upgrade()).collect()
         };
-        for line in &lines {
-            change(&mut line.lock().unwrap_or_else(PoisonError::into_inner));
+        for connection in &connections {
+            change(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        lines.len()
+        connections.len()
     }
 
-    /// Fails one of the client's lines, or all of them.
+    /// Fails one of the client's connections, or all of them.
     pub(crate) fn fail(&self, client: usize, failure: Failure) -> usize {
-        self.each(|open| open.client == client, |line| line.fail(failure))
+        self.each(|open| open.client == client, |connection| connection.fail(failure))
     }
 
     pub(crate) fn stall(&self, client: usize, duration: Duration) -> usize {
         let until = Instant::now() + duration;
-        self.each(|open| open.client == client, |line| line.stall(until))
+        self.each(|open| open.client == client, |connection| connection.stall(until))
     }
 
-    /// Fails all lines of a node.
+    /// Fails all connections of a node.
     pub(crate) fn fail_node(&self, node: usize, failure: Failure) {
-        self.each(|open| open.node == node, |line| line.fail(failure));
+        self.each(|open| open.node == node, |connection| connection.fail(failure));
     }
 
     /// Separates a client from a node, or connects them again. Lines between them go silent.
@@ -120,8 +124,8 @@ impl Network {
             return;
         }
         self.state().blocked.insert((client, node));
-        let wanted = |open: &OpenLine| open.client == client && open.node == node;
-        self.each(wanted, |line| line.fail(Failure::Silence));
+        let wanted = |open: &OpenConnection| open.client == client && open.node == node;
+        self.each(wanted, |connection| connection.fail(Failure::Silence));
     }
 
     pub(crate) fn slow(&self, client: usize, slow: bool) {
@@ -133,8 +137,8 @@ impl Network {
         };
     }
 
-    /// Ends all lasting troubles. New lines do not fail any more, and slow lines are cut, so that
-    /// fast ones replace them.
+    /// Ends all lasting troubles. New connections do not fail any more, and slow ones are cut, so
+    /// that fast ones replace them.
     pub(crate) fn heal(&self) {
         let slow = {
             let mut state = self.state();
@@ -146,18 +150,19 @@ impl Network {
             self.fail(client, Failure::Cut);
         }
         // Lines that would fail later.
-        self.each(|_| true, Line::spare);
+        self.each(|_| true, Connection::remove_failure);
     }
 
     pub(crate) fn make_faulty(&self) {
         self.state().faulty = true;
     }
 
-    /// The number of lines that both ends hold.
-    pub(crate) fn open_lines(&self) -> usize {
+    /// The number of connections that both ends hold.
+    pub(crate) fn open_connections(&self) -> usize {
         let state = self.state();
-        let lines = state.lines.iter().filter_map(|open| open.line.upgrade());
-        lines.filter(|line| line.lock().is_ok_and(|line| line.is_alive())).count()
+        let connections = state.connections.iter().filter_map(|open| open.connection.upgrade());
+        let is_alive = |it: &Arc<Mutex<Connection>>| it.lock().is_ok_and(|it| it.is_alive());
+        connections.filter(is_alive).count()
     }
 }
 
@@ -178,9 +183,13 @@ impl State {
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
         let quality = self.quality(client);
-        let (line, end, peer) = Line::ends(quality, self.random.fork());
-        self.lines.retain(|open| open.line.strong_count() > 0);
-        self.lines.push(OpenLine { client, node, line: Arc::downgrade(&line) });
+        let (connection, end, peer) = Connection::ends(quality, self.random.fork());
+        self.connections.retain(|open| open.connection.strong_count() > 0);
+        self.connections.push(OpenConnection {
+            client,
+            node,
+            connection: Arc::downgrade(&connection),
+        });
         Ok(Some((accept, end, peer)))
     }
 
@@ -194,12 +203,12 @@ impl State {
         };
         // Most of an upgrade fits into 2000 bytes.
         let limit = if random.chance(50) { random.below(2_000) } else { random.below(20_000) };
-        let doomed = (self.faulty && random.chance(20)).then_some((limit, failure));
+        let fails_after = (self.faulty && random.chance(20)).then_some((limit, failure));
         Quality {
             latency: self.latency + random.millis(0..20),
             bandwidth: if slow { 1_500 } else { 1_000_000 },
             window: if slow { 4 * 1024 } else { 64 * 1024 },
-            doomed,
+            fails_after,
         }
     }
 }

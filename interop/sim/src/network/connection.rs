@@ -18,14 +18,14 @@ use tokio::{
 
 use crate::random::Random;
 
-/// The two ends of a line.
+/// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
     Server,
 }
 
-/// How a line fails.
+/// How a connection fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// Both ends get an error.
@@ -36,7 +36,7 @@ pub(crate) enum Failure {
     HalfOpen(Side),
 }
 
-/// The qualities of a line.
+/// The qualities of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Quality {
     pub(crate) latency: Duration,
@@ -44,8 +44,8 @@ pub(crate) struct Quality {
     pub(crate) bandwidth: u64,
     /// The number of bytes on their way before a writer has to wait.
     pub(crate) window: usize,
-    /// The failure of the line after a number of bytes in both directions.
-    pub(crate) doomed: Option<(usize, Failure)>,
+    /// The failure of the connection after a number of bytes in both directions.
+    pub(crate) fails_after: Option<(usize, Failure)>,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ struct Direction {
 }
 
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Connection {
     quality: Quality,
     random: Random,
     carried: usize,
@@ -73,8 +73,8 @@ pub(crate) struct Line {
     stalled_until: Instant,
 }
 
-impl Line {
-    /// Creates a line. Returns the ends of the client and of the server.
+impl Connection {
+    /// Creates a connection. Returns the ends of the client and of the server.
     pub(crate) fn ends(quality: Quality, random: Random) -> (Arc<Mutex<Self>>, End, End) {
         let now = Instant::now();
         let direction = || Direction {
@@ -85,7 +85,7 @@ impl Line {
             reader: None,
             writer: None,
         };
-        let line = Arc::new(Mutex::new(Self {
+        let connection = Arc::new(Mutex::new(Self {
             quality,
             random,
             carried: 0,
@@ -95,9 +95,9 @@ impl Line {
             silent: false,
             stalled_until: now,
         }));
-        let end = |side| End { line: line.clone(), side, timer: None };
+        let end = |side| End { connection: connection.clone(), side, timer: None };
         let (client, server) = (end(Side::Client), end(Side::Server));
-        (line, client, server)
+        (connection, client, server)
     }
 
     pub(crate) fn fail(&mut self, failure: Failure) {
@@ -117,9 +117,9 @@ impl Line {
         self.stalled_until = self.stalled_until.max(until);
     }
 
-    /// Lets the line live, even if it would fail later.
-    pub(crate) fn spare(&mut self) {
-        self.quality.doomed = None;
+    /// Keeps the connection from failing by itself.
+    pub(crate) fn remove_failure(&mut self) {
+        self.quality.fails_after = None;
     }
 
     /// Whether both ends exist and learn of each other.
@@ -135,16 +135,16 @@ impl Line {
     }
 }
 
-/// One end of a line.
+/// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct End {
-    line: Arc<Mutex<Line>>,
+    connection: Arc<Mutex<Connection>>,
     side: Side,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    line.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AsyncRead for End {
@@ -156,12 +156,13 @@ impl AsyncRead for End {
         let this = self.get_mut();
         loop {
             let due = {
-                let mut line = lock(&this.line);
-                if line.reset[this.side as usize] {
+                let mut connection = lock(&this.connection);
+                if connection.reset[this.side as usize] {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
-                let (now, stalled, silent) = (Instant::now(), line.stalled_until, line.silent);
-                let direction = &mut line.directions[this.side as usize];
+                let (now, stalled, silent) =
+                    (Instant::now(), connection.stalled_until, connection.silent);
+                let direction = &mut connection.directions[this.side as usize];
                 let due = match (direction.chunks.front(), direction.end) {
                     _ if silent => None,
                     (Some((at, _)), _) => Some(stalled.max(*at)),
@@ -204,33 +205,33 @@ impl AsyncWrite for End {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut line = lock(&self.line);
-        let line = &mut *line;
+        let mut connection = lock(&self.connection);
+        let connection = &mut *connection;
         let to = 1 - self.side as usize;
-        if line.reset[self.side as usize] || (line.dropped[to] && !line.silent) {
+        if connection.reset[self.side as usize] || (connection.dropped[to] && !connection.silent) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let Quality { latency, bandwidth, window, doomed } = line.quality;
-        let direction = &mut line.directions[to];
+        let Quality { latency, bandwidth, window, fails_after } = connection.quality;
+        let direction = &mut connection.directions[to];
         let room = window.saturating_sub(direction.queued);
         if room == 0 && !data.is_empty() {
             direction.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
         // Also splits what a writer meant as one piece.
-        let count = data.len().min(room).min(1 + line.random.below(4096));
+        let count = data.len().min(room).min(1 + connection.random.below(4096));
         let travel = Duration::from_micros(count as u64 * 1_000_000 / bandwidth);
         direction.last = direction.last.max(Instant::now() + latency) + travel;
         let chunk = Bytes::copy_from_slice(data.get(..count).unwrap_or_default());
         direction.chunks.push_back((direction.last, chunk));
         direction.queued += count;
         direction.reader.take().into_iter().for_each(Waker::wake);
-        line.carried += count;
-        if let Some((limit, failure)) = doomed
-            && line.carried >= limit
+        connection.carried += count;
+        if let Some((limit, failure)) = fails_after
+            && connection.carried >= limit
         {
-            line.quality.doomed = None;
-            line.fail(failure);
+            connection.quality.fails_after = None;
+            connection.fail(failure);
         }
         Poll::Ready(Ok(count))
     }
@@ -240,9 +241,9 @@ impl AsyncWrite for End {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut line = lock(&self.line);
-        let end = Instant::now() + line.quality.latency;
-        let direction = &mut line.directions[1 - self.side as usize];
+        let mut connection = lock(&self.connection);
+        let end = Instant::now() + connection.quality.latency;
+        let direction = &mut connection.directions[1 - self.side as usize];
         direction.end.get_or_insert(end.max(direction.last));
         direction.reader.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(()))
@@ -251,11 +252,11 @@ impl AsyncWrite for End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut line = lock(&self.line);
-        let end = Instant::now() + line.quality.latency;
-        line.dropped[self.side as usize] = true;
-        let direction = &mut line.directions[1 - self.side as usize];
+        let mut connection = lock(&self.connection);
+        let end = Instant::now() + connection.quality.latency;
+        connection.dropped[self.side as usize] = true;
+        let direction = &mut connection.directions[1 - self.side as usize];
         direction.end.get_or_insert(end.max(direction.last));
-        line.wake();
+        connection.wake();
     }
 }
