@@ -4,13 +4,18 @@ use std::{fmt, str::FromStr as _, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Serialize, ser::Error as _};
 
 use crate::{
-    binary::{Attached, Attachments, Place},
+    binary::{self, Attached, Attachments, Encoded, Place},
     deserializer::JsonDeserializer,
-    error::DecodeError,
+    encoder::append,
+    error::{DecodeError, EncodeError},
+    event::is_reserved,
     json,
     limits::Limits,
+    list::write_args,
+    placeholders,
     scan::{EventName, Scanner},
     text,
 };
@@ -169,6 +174,51 @@ impl Args {
         }
     }
 
+    /// Encodes a list of arguments without a packet around it, and reads it as a peer does. With
+    /// `event`, the name of an event is its first item. Serves messages between servers.
+    #[doc(hidden)]
+    pub fn encode<T: Serialize + ?Sized>(
+        event: Option<&str>,
+        args: &T,
+        max_depth: usize,
+    ) -> Result<Self, EncodeError> {
+        let mut list = vec![b'['];
+        if let Some(event) = event {
+            if is_reserved(event) {
+                return Err(EncodeError::ReservedEvent(event.into()));
+            }
+            json::write_string(&mut list, event);
+        }
+        let first = list.len();
+        let write = || write_args(&mut list, event.is_some(), args);
+        let ((), Encoded { attachments, raw }) = binary::encoding(write)?;
+        if let Some(raw) = raw {
+            list.truncate(first);
+            append(&mut list, raw.as_bytes());
+        }
+        list.push(b']');
+        let read = || {
+            let text = ByteString::try_from(Bytes::from(list.into_boxed_slice()));
+            let text = text.map_err(|_| DecodeError::InvalidPayload)?;
+            let mut args = Self::parse(text, event.is_some(), max_depth)?;
+            if !attachments.is_empty() {
+                let places = placeholders::find(&args, attachments.len())?;
+                args.attach(attachments, places);
+            }
+            Ok(args)
+        };
+        read().map_err(|error: DecodeError| serde_json::Error::custom(error).into())
+    }
+
+    /// Parses a list of arguments without attachments and without a packet around it. The first
+    /// item of an event's list is its name. Serves messages between servers, which limit the size
+    /// of the whole message.
+    #[doc(hidden)]
+    pub fn parse(list: ByteString, event: bool, max_depth: usize) -> Result<Self, DecodeError> {
+        let limits = Limits::default().max_event_name(usize::MAX).max_depth(max_depth);
+        Self::read(list, 0, event, &limits)
+    }
+
     /// Reads the list that begins at `list` and takes up the rest of `text`.
     pub(crate) fn read(
         mut text: ByteString,
@@ -233,7 +283,7 @@ impl Args {
         if name.len() > limits.max_event_name {
             return Err(DecodeError::EventNameTooLong { limit: limits.max_event_name });
         }
-        if crate::is_reserved(name) {
+        if is_reserved(name) {
             return Err(DecodeError::InvalidPayload);
         }
         Ok(())

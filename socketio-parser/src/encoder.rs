@@ -381,7 +381,7 @@ impl<'a> OpenList<'a> {
 }
 
 /// Appends an item to an open list.
-fn append(json: &mut Vec<u8>, item: &[u8]) {
+pub(crate) fn append(json: &mut Vec<u8>, item: &[u8]) {
     if item.is_empty() {
         return;
     }

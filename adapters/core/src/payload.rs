@@ -1,13 +1,7 @@
 //! Argument lists that travel between nodes: validated JSON, with attachments beside it.
 
-use bytes::Bytes;
-use bytestring::ByteString;
-use engineio_parser::Frames;
 use serde::Serialize;
-use socketio_parser::{
-    Args, Content, DecodeError, Decoder, EncodeError, Limits, Nsp, Value, Values, encode_ack,
-    encode_event,
-};
+use socketio_parser::{Args, DecodeError, EncodeError, Value, Values};
 
 /// Creates the event and arguments of a broadcast or a server-side event. `args` is the same as in
 /// `emit`: a tuple is a list of arguments.
@@ -23,7 +17,7 @@ use socketio_parser::{
 /// Returns an error if the name is reserved, or if the arguments cannot be serialized or are nested
 /// 125 levels deep, including the argument list.
 pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, EncodeError> {
-    read(&encode_event(&Nsp::root(), None, event, args)?)
+    Args::encode(Some(event), args, MAX_DEPTH)
 }
 
 /// Creates the values of an ack. A tuple is a list of values.
@@ -32,17 +26,17 @@ pub fn event_args<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, 
 ///
 /// Returns an error if the values cannot be serialized or are nested 125 levels deep.
 pub fn ack_args<T: Serialize + ?Sized>(args: &T) -> Result<Args, EncodeError> {
-    read(&encode_ack(&Nsp::root(), 0.into(), args)?)
+    Args::encode(None, args, MAX_DEPTH)
 }
 
 /// Parses a list that begins with the name of an event.
 pub(crate) fn parse_event(list: &str) -> Result<Args, DecodeError> {
-    decode(format!("2{list}").into(), [])
+    Args::parse(list.into(), true, MAX_DEPTH)
 }
 
 /// Parses the value of an ack.
 pub(crate) fn parse_ack(value: &str) -> Result<Args, DecodeError> {
-    decode(format!("3[{value}]").into(), [])
+    Args::parse(format!("[{value}]").into(), false, MAX_DEPTH)
 }
 
 /// Creates an event from values. The first value is its name.
@@ -68,39 +62,9 @@ pub(crate) fn first_value(args: &Args) -> Option<Value> {
 /// list. A message nests them three levels deeper, and no node accepts a message of 128 levels.
 const MAX_DEPTH: usize = 125;
 
-/// Decodes what an encoder wrote, as a peer would.
-fn read(frames: &Frames) -> Result<Args, EncodeError> {
-    let mut payloads = frames.iter().map(|frame| frame.payload());
-    let text = payloads.next().unwrap_or_default();
-    let text = ByteString::try_from(text.slice(1.min(text.len())..)).unwrap_or_default();
-    decode(text, payloads)
-        .map_err(|error| EncodeError::from(<serde_json::Error as serde::ser::Error>::custom(error)))
-}
-
-fn decode(
-    text: ByteString,
-    attachments: impl IntoIterator<Item = Bytes>,
-) -> Result<Args, DecodeError> {
-    // Both ends are servers, and the size of the whole message is already limited.
-    let limits = Limits::default()
-        .max_attachments(usize::MAX)
-        .max_attachment_bytes(usize::MAX)
-        .max_event_name(usize::MAX)
-        .max_depth(MAX_DEPTH);
-    let mut decoder = Decoder::new(&limits);
-    let mut packet = decoder.decode_text(text)?;
-    for bytes in attachments {
-        packet = decoder.decode_binary(bytes)?;
-    }
-    match packet.map(|packet| packet.content) {
-        Some(Content::Event { args, .. } | Content::Ack { args, .. }) => Ok(args),
-        _ => Err(DecodeError::InvalidPayload),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use socketio_parser::{Binary, args};
+    use socketio_parser::{Binary, Nsp, args, bytes::Bytes};
 
     use super::*;
 
