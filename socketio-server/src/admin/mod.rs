@@ -205,7 +205,7 @@ impl Page {
     /// Returns the namespace of the pages if there may be a page, on this node or on another one.
     fn watched(&self) -> Option<Namespace> {
         let namespace = Namespace(self.namespace.upgrade()?);
-        let watched = namespace.sockets_count() > 0 || namespace.cluster().is_some();
+        let watched = namespace.sockets_count() > 0 || namespace.join_cluster().is_some();
         watched.then_some(namespace)
     }
 

@@ -60,7 +60,6 @@ use crate::{
     handlers::{ConnectContext, ConnectHandler, HandlerFuture, Stage, Step, extractors::auth_size},
     namespace::{
         Namespace,
-        cluster::join_cluster,
         recovery::{Claim, Lease, Recoverable, RecoveryLog, Resume, ReturningSocket},
         registry::{Entered, Entry},
     },
@@ -237,7 +236,7 @@ impl Driver {
     /// Looks for the session that a client claims, if the namespace has recovery.
     fn claim_session(&self, entered: Entered, mut auth: Option<RawJson>) -> Progress {
         let namespace = &entered.namespace;
-        join_cluster(namespace);
+        namespace.join_cluster();
         if namespace.recovery_log().is_none() || self.protocol() != Protocol::V5 {
             return self.create_socket(entered, auth, false);
         }

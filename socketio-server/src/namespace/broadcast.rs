@@ -8,7 +8,7 @@ use engineio_server::{
     internal::{settings, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Offset, Outcome, Selection, event_args};
+use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Outcome, Selection, event_args};
 use socketio_core::typed_emit;
 use socketio_parser::{AckId, AckRefused, Args};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
@@ -21,6 +21,7 @@ use crate::{
         Namespace,
         cluster::{LocalDelivery, Membership, Relay},
         delivery::Delivery,
+        inner::NamespaceInner,
         recovery::{LogOffset, RecoveryLog},
     },
     socket::{Socket, inner::SocketInner, outgoing},
@@ -46,11 +47,14 @@ pub struct Broadcast {
     without: Option<ByteString>,
 }
 
-impl Broadcast {
-    pub(crate) fn new(namespace: Namespace) -> Self {
-        Self { namespace, selection: Selection::default(), without: None }
+impl Namespace {
+    /// Creates a broadcast to all sockets of the namespace.
+    pub(crate) fn broadcast(&self) -> Broadcast {
+        Broadcast { namespace: self.clone(), selection: Selection::default(), without: None }
     }
+}
 
+impl Broadcast {
     /// Creates a broadcast to the sockets of this node that a node has selected.
     pub(crate) fn on_this_node(namespace: &Namespace, mut selection: Selection) -> Self {
         selection.flags.local = true;
@@ -160,14 +164,15 @@ impl Broadcast {
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        let (nsp, parser) = (self.namespace.nsp(), self.namespace.0.config.parser);
-        if let Delivery::LocalLog(log) = &self.namespace.0.delivery
+        let namespace = &self.namespace.0;
+        if let Delivery::LocalLog(log) = &namespace.delivery
             && !self.selection.flags.volatile
             && !self.selection.is_nobody()
         {
             return self.deliver_at(log, LogOffset::Local(log.next_offset()), event, args);
         }
-        let frames = self.prepare(parser.encode_event(nsp, None, event, args)?);
+        let frames = namespace.config.parser.encode_event(&namespace.nsp, None, event, args)?;
+        let frames = self.prepare(frames);
         let targets = self.targets();
         outgoing::notify(&self.namespace, &targets, event, args);
         for target in targets {
@@ -176,34 +181,24 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Delivers an event that an engine's log has returned to the recipients of this node. Returns
-    /// whether such events are delivered in the order of the log.
-    pub(crate) fn deliver_from_log(&self, args: &Args, offset: &Offset) -> Result<bool, EmitError> {
-        match &self.namespace.0.delivery {
-            Delivery::EngineLog(engine) if !self.selection.flags.volatile => {
-                let offset = LogOffset::Engine(offset);
-                self.deliver_at(engine.log(), offset, args.event(), args).map(|()| true)
-            }
-            _ => Ok(false),
-        }
-    }
-
     /// Delivers an event at its position in a log to the recipients of this node.
-    fn deliver_at<T: Serialize + ?Sized>(
+    pub(crate) fn deliver_at<T: Serialize + ?Sized>(
         &self,
         log: &RecoveryLog,
         offset: LogOffset<'_>,
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        let (namespace, parser) = (&self.namespace, self.namespace.0.config.parser);
-        let frames = parser.encode_event_at(namespace.nsp(), event, args, &offset.to_string())?;
+        let NamespaceInner { nsp, config, .. } = &*self.namespace.0;
+        let frames = config.parser.encode_event_at(nsp, event, args, &offset.to_string())?;
         let frames = self.prepare(frames);
-        if outgoing::has_listeners(namespace) {
-            outgoing::notify(namespace, &self.targets(), event, args);
+        // Listeners are called before the event is queued. The recipients are selected once more
+        // under the lock of the log, because a client may return in the meantime.
+        if outgoing::has_listeners(&self.namespace) {
+            outgoing::notify(&self.namespace, &self.targets(), event, args);
         }
         let recipients = (&self.selection, self.without.as_ref());
-        for full in log.deliver(namespace, recipients, offset, frames) {
+        for full in log.deliver(&self.namespace, recipients, offset, frames) {
             self.overflowed(&full);
         }
         Ok(())
@@ -490,7 +485,7 @@ impl Broadcast {
     /// sockets.
     pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
         let here = self.selection.flags.local || self.selection.is_nobody();
-        if here { None } else { self.namespace.cluster() }
+        if here { None } else { self.namespace.join_cluster() }
     }
 
     pub(crate) fn namespace(&self) -> &Namespace {

@@ -19,7 +19,7 @@ use crate::{
     error::{ClusterError, EmitError},
     namespace::{
         Namespace,
-        cluster::{Clustered, LocalDelivery, join_cluster},
+        cluster::{LocalDelivery, Membership},
         recovery::{Claim, EngineLog, Lease, RecoveryLog, Resume, ReturningSocket},
     },
     socket::{inner::SocketInner, outgoing},
@@ -36,9 +36,9 @@ pub(crate) enum Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(config: &ServerConfig, cluster: Option<&Clustered>) -> Self {
+    pub(super) fn new(config: &ServerConfig, membership: Option<&Arc<Membership>>) -> Self {
         let Some(recovery) = &config.recovery else { return Self::Direct };
-        match cluster.map(Clustered::membership).filter(|membership| membership.is_logged()) {
+        match membership.filter(|membership| membership.is_logged()) {
             Some(membership) => {
                 let engine = EngineLog::new(recovery, &config.engine, membership.clone());
                 Self::EngineLog(Box::new(engine))
@@ -81,7 +81,7 @@ impl Namespace {
         let (nsp, parser) = (self.nsp(), self.0.config.parser);
         let compressible = |frames: Frames| if compress { frames } else { frames.compress(false) };
         if let Delivery::EngineLog(engine) = &self.0.delivery {
-            join_cluster(self);
+            self.join_cluster();
             if engine.publish(socket, event, args, compress)? == LocalDelivery::ByLog {
                 return Ok(());
             }

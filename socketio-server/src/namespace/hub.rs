@@ -7,7 +7,7 @@ use std::{
     borrow::Borrow,
     collections::{HashMap, HashSet},
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, OnceLock, RwLock},
 };
 
 use bytestring::ByteString;
@@ -224,7 +224,7 @@ impl<M: Member> Hub<M> {
 
     /// Returns the rooms of a member, including the room of its own id.
     pub(crate) fn rooms_of(&self, id: &str) -> Vec<Room> {
-        let state = self.read();
+        let state = read(&self.state);
         let entry = state.by_id.get(id).and_then(|slot| state.members.get(*slot));
         let Some(entry) = entry else { return Vec::new() };
         let own = Room::from(entry.member.id().clone());
@@ -232,13 +232,13 @@ impl<M: Member> Hub<M> {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<M> {
-        let state = self.read();
+        let state = read(&self.state);
         let slot = *state.by_id.get(id)?;
         state.members.get(slot).map(|entry| entry.member.clone())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.read().members.len()
+        read(&self.state).members.len()
     }
 
     /// Returns a receiver of the changes from now on.
@@ -248,21 +248,21 @@ impl<M: Member> Hub<M> {
             order: Mutex::default(),
         });
         let receiver = reporter.sender.subscribe();
-        self.write().changes.get_or_insert_default();
+        write(&self.state).changes.get_or_insert_default();
         receiver
     }
 
     /// Returns the rooms that members have joined, with the number of members. The room of a
     /// member's own id is there only if others have joined it.
     pub(crate) fn rooms(&self) -> Vec<(Room, usize)> {
-        let state = self.read();
+        let state = read(&self.state);
         let size = |room: &Room| state.slots(room).count();
         state.rooms.keys().map(|room| (room.clone(), size(room))).collect()
     }
 
     /// Returns the number of rooms that have members, without the rooms of the members' own ids.
     pub(crate) fn count_rooms(&self) -> usize {
-        self.read().rooms.len()
+        read(&self.state).rooms.len()
     }
 
     /// Appends the selected members, each once, except the excluded one.
@@ -275,7 +275,7 @@ impl<M: Member> Hub<M> {
         if selection.is_nobody() {
             return;
         }
-        let state = self.read();
+        let state = read(&self.state);
         let mut seen: HashSet<usize> = HashSet::new();
         let mut excluded = false;
         for slot in selection.except.iter().flat_map(|room| state.slots(room)) {
@@ -328,7 +328,7 @@ impl<M: Member> Hub<M> {
 
     /// Takes the rooms that may have changed, with whether each of them exists now.
     pub(crate) fn take_changed(&self) -> Vec<(Room, bool)> {
-        let mut state = self.write();
+        let mut state = write(&self.state);
         let changed = state.watched.as_mut().map(|watched| std::mem::take(&mut watched.changed));
         let present = |room: Room| {
             let present = state.slots(&room).next().is_some() || state.held.contains_key(&room);
@@ -376,7 +376,7 @@ impl<M: Member> Hub<M> {
         let reporter = self.reporter.get();
         let order = reporter.map(|it| lock(&it.order));
         let (result, has_changes, changes) = {
-            let mut state = self.write();
+            let mut state = write(&self.state);
             if reporter.is_some_and(|it| it.sender.receiver_count() == 0) {
                 state.changes = None;
             }
@@ -397,14 +397,6 @@ impl<M: Member> Hub<M> {
             self.rooms_changed.notify_one();
         }
         result
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, State<M>> {
-        read(&self.state)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State<M>> {
-        write(&self.state)
     }
 }
 
@@ -731,7 +723,7 @@ mod tests {
             assert_eq!(changed(), expected(true)[..0], "one still holds it");
             hub.release("a", &rooms);
             assert_eq!(changed(), expected(false));
-            assert!(hub.read().held.is_empty());
+            assert!(read(&hub.state).held.is_empty());
         }
     }
 
@@ -765,7 +757,7 @@ mod tests {
             hub.join(name, rooms(&[format!("of {name}")]), LIMITS).unwrap();
         }
         names.iter().for_each(|name| hub.remove(name));
-        let state = hub.read();
+        let state = read(&hub.state);
         let capacities = [state.members.capacity(), state.by_id.capacity(), state.rooms.capacity()];
         assert!(capacities.iter().all(|capacity| *capacity <= 256), "{capacities:?}");
     }
@@ -809,7 +801,7 @@ mod tests {
         hub.insert(Named("a".into()));
         drop(hub.room_changes());
         hub.insert(Named("b".into()));
-        assert!(hub.read().changes.is_none());
+        assert!(read(&hub.state).changes.is_none());
         let mut receiver = hub.room_changes();
         hub.remove("b");
         assert_eq!(changes(&mut receiver), ["b←b", "-b"]);

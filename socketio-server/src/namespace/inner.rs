@@ -16,7 +16,7 @@ use crate::{
     handlers::{ErrorHandler, table::Table},
     namespace::{
         Namespace,
-        cluster::{Clustered, ServerHandlers},
+        cluster::{Membership, ServerHandlers},
         delivery::Delivery,
         hub::Hub,
         rule::Params,
@@ -56,7 +56,8 @@ pub(crate) struct NamespaceInner {
     pub(crate) ending: AtomicBool,
     pub(crate) gate: Gate,
     pub(crate) delivery: Delivery,
-    pub(crate) cluster: Option<Clustered>,
+    /// Present if there is an adapter.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// The number of sockets in existence, connected or not. Their handlers may still be running.
     pub(crate) sockets: AtomicUsize,
     /// Notified when the last socket is dropped.
@@ -130,6 +131,15 @@ impl Child {
 
     fn is_dynamic(&self) -> bool {
         matches!(self.origin, Origin::DynamicByName | Origin::DynamicByFunction)
+    }
+}
+
+impl Drop for NamespaceInner {
+    /// Leaves the cluster.
+    fn drop(&mut self) {
+        if let Some(membership) = &self.membership {
+            membership.close();
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
     },
     namespace::{
         broadcast::Broadcast,
-        cluster::{Clustered, Membership, ServerHandlers},
+        cluster::{Membership, ServerHandlers},
         delivery::Delivery,
         hub::Hub,
         inner::{Child, Gate, NamespaceInner, Origin},
@@ -147,15 +147,14 @@ impl Namespace {
     }
 
     fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
-        let cluster = config.adapter.clone().map(|adapter| {
+        let membership = config.adapter.clone().map(|adapter| {
             let (limits, counters) = (config.cluster.clone(), counters.clone());
             let recovers = config.recovery.is_some();
-            let membership = Membership::new(nsp.clone(), adapter, limits, recovers, counters);
-            Clustered::new(membership)
+            Arc::new(Membership::new(nsp.clone(), adapter, limits, recovers, counters))
         });
         Self(Arc::new(NamespaceInner {
             nsp,
-            delivery: Delivery::new(&config, cluster.as_ref()),
+            delivery: Delivery::new(&config, membership.as_ref()),
             hub: Hub::default(),
             config,
             counters,
@@ -169,7 +168,7 @@ impl Namespace {
             closed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             gate: Gate::default(),
-            cluster,
+            membership,
             sockets: AtomicUsize::new(0),
             deserted: tokio::sync::Notify::new(),
             on_shared: OnceLock::new(),
@@ -194,7 +193,7 @@ impl Namespace {
 
     /// Returns the namespace's membership in the cluster, if there is an adapter.
     pub(crate) fn membership(&self) -> Option<&Arc<Membership>> {
-        self.0.cluster.as_ref().map(Clustered::membership)
+        self.0.membership.as_ref()
     }
 
     /// Adds a handler that runs after a client has connected to the namespace.
@@ -432,10 +431,6 @@ impl Namespace {
 
     fn error_handler(&self) -> Option<ErrorHandler> {
         read(&self.0.on_error).clone()
-    }
-
-    pub(crate) fn broadcast(&self) -> Broadcast {
-        Broadcast::new(self.clone())
     }
 
     pub(crate) fn register(

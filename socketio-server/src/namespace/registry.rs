@@ -16,7 +16,6 @@ use crate::{
     error::HandlerError,
     namespace::{
         Namespace,
-        cluster::join_cluster,
         inner::Origin,
         recovery::RecoveryLog,
         rule::{NamespaceRequest, Params, Rule},
@@ -104,7 +103,7 @@ impl Registry {
         };
         if let Some(namespace) = known {
             namespace.0.declare(parents.len());
-            join_cluster(&namespace);
+            namespace.join_cluster();
             return namespace;
         }
         let matching = |(at, parent): (usize, &Parent)| {
@@ -350,7 +349,7 @@ impl Registry {
     /// Calls the listeners for new namespaces, without holding a lock. Afterwards clients may
     /// enter.
     fn added(&self, (added, namespace): (bool, Namespace)) -> Namespace {
-        join_cluster(&namespace);
+        namespace.join_cluster();
         if added && !namespace.nsp().is_root() {
             let hooks = self.read().hooks.clone();
             for hook in hooks.iter() {

@@ -24,7 +24,6 @@ use crate::{
     namespace::{
         Namespace,
         broadcast::Broadcast,
-        cluster::join_cluster,
         methods::broadcast_methods,
         parent::ParentNamespace,
         registry::Registry,
@@ -443,6 +442,12 @@ impl Server {
         &self.registry
     }
 
+    fn join_cluster(&self) {
+        for namespace in self.namespaces() {
+            namespace.join_cluster();
+        }
+    }
+
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
         self.registry.namespaces()
     }
@@ -503,7 +508,7 @@ impl Server {
     ///
     /// Returns an error if the address cannot be resolved or bound.
     pub async fn bind(&self, address: impl ToSocketAddrs) -> std::io::Result<Listening> {
-        self.namespaces().iter().for_each(join_cluster);
+        self.join_cluster();
         self.engine.listen(address).await
     }
 
@@ -546,7 +551,7 @@ impl Server {
         address: impl ToSocketAddrs,
         tls: Arc<engineio_server::rustls::ServerConfig>,
     ) -> std::io::Result<Listening> {
-        self.namespaces().iter().for_each(join_cluster);
+        self.join_cluster();
         self.engine.listen_tls(address, tls).await
     }
 
@@ -594,7 +599,7 @@ impl Server {
         address: impl ToSocketAddrs,
         tls: Arc<engineio_server::rustls::ServerConfig>,
     ) -> std::io::Result<Listening> {
-        self.namespaces().iter().for_each(join_cluster);
+        self.join_cluster();
         self.engine.listen_webtransport(address, tls).await
     }
 

@@ -216,7 +216,7 @@ impl Socket {
     /// });
     /// ```
     pub fn broadcast(&self) -> Broadcast {
-        Broadcast::new(self.0.namespace.clone()).without(self.0.id.clone())
+        self.0.namespace.broadcast().without(self.0.id.clone())
     }
 
     /// Broadcasts to rooms, except to this socket. An empty list reaches no socket.

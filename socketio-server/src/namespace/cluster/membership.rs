@@ -415,25 +415,6 @@ impl Drop for PendingRequest {
     }
 }
 
-/// The namespace's handle to its membership, which ends when this is dropped.
-pub(crate) struct Clustered(Arc<Membership>);
-
-impl Clustered {
-    pub(crate) fn new(membership: Membership) -> Self {
-        Self(Arc::new(membership))
-    }
-
-    pub(crate) fn membership(&self) -> &Arc<Membership> {
-        &self.0
-    }
-}
-
-impl Drop for Clustered {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 /// Forwards the ack of a client to the node that requested it.
 pub(crate) struct Relay {
     pub(super) membership: Arc<Membership>,

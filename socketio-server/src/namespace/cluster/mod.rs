@@ -14,8 +14,7 @@ mod warnings;
 
 #[cfg(feature = "admin")]
 pub(crate) use details::details;
-pub(crate) use membership::{Clustered, LocalDelivery, Membership, Relay, TransferGuard};
-pub(crate) use node::join_cluster;
+pub(crate) use membership::{LocalDelivery, Membership, Relay, TransferGuard};
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;
 pub use server_side::ServerEvent;

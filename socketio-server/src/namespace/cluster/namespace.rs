@@ -1,13 +1,9 @@
 //! Cluster methods of a namespace.
 
-use std::sync::Arc;
-
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Ask, Body, Gathered, event_args};
 
 use crate::namespace::cluster::{
-    membership::Membership,
-    node::join_cluster,
     remote::{FetchError, RemoteSocket},
     server_side::ServerEvent,
 };
@@ -56,7 +52,7 @@ impl Namespace {
         args: &T,
     ) -> Result<(), EmitError> {
         let args = event_args(event, args)?;
-        match self.cluster() {
+        match self.join_cluster() {
             Some(membership) => {
                 Ok(membership.publish(Body::ServerSideEmit { args, request: None })?)
             }
@@ -83,7 +79,7 @@ impl Namespace {
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, ServerSideError<R>> {
         let args = event_args(event, args).map_err(EmitError::from)?;
-        let Some(membership) = self.cluster() else { return Ok(Vec::new()) };
+        let Some(membership) = self.join_cluster() else { return Ok(Vec::new()) };
         let request = membership.ask(Ask::ServerSideEmit(args), membership.request_timeout()).await;
         let outcome = match request {
             Ok(request) => request.outcome().await,
@@ -147,7 +143,7 @@ impl Namespace {
     /// Returns an error if the engine behind the adapter failed, or if the namespace has not joined
     /// the cluster within `request_timeout` (5 s).
     pub async fn server_count(&self) -> Result<usize, ClusterError> {
-        let Some(membership) = self.cluster() else { return Ok(1) };
+        let Some(membership) = self.join_cluster() else { return Ok(1) };
         let counted = tokio::time::timeout(membership.request_timeout(), membership.count()).await;
         counted.map_err(|_| ClusterError::Unreachable)?
     }
@@ -155,14 +151,8 @@ impl Namespace {
     /// Waits until the namespace has joined the cluster and receives what other nodes publish.
     /// Returns at once without an adapter, or after the server was closed.
     pub async fn joined(&self) {
-        if let Some(membership) = self.cluster() {
+        if let Some(membership) = self.join_cluster() {
             membership.joined().await;
         }
-    }
-
-    /// Returns the membership. Starts it on first use.
-    pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
-        join_cluster(self);
-        self.membership()
     }
 }

@@ -26,6 +26,7 @@ use crate::{
             warnings::Warnings,
         },
         inner::NamespaceInner,
+        recovery::LogOffset,
     },
     sync::lock,
 };
@@ -39,22 +40,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause if joining is denied. The pause doubles up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Starts the membership of a namespace, if it has one, as soon as there is a runtime.
-pub(crate) fn join_cluster(namespace: &Namespace) {
-    let Some(membership) = namespace.membership() else { return };
-    if membership.started.load(Ordering::Relaxed) {
-        return;
-    }
-    let Ok(runtime) = Handle::try_current() else { return };
-    if !membership.started.swap(true, Ordering::AcqRel) {
-        let namespace = Arc::downgrade(&namespace.0);
-        let node = Node {
-            membership: membership.clone(),
-            namespace,
-            runtime: runtime.clone(),
-            warnings: Warnings::default(),
-        };
-        runtime.spawn(run(Arc::new(node)));
+impl Namespace {
+    /// Joins the cluster, if there is an adapter and a runtime, unless this was done before. Returns
+    /// the membership.
+    pub(crate) fn join_cluster(&self) -> Option<&Arc<Membership>> {
+        let membership = self.membership()?;
+        if !membership.started.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+            && !membership.started.swap(true, Ordering::AcqRel)
+        {
+            let node = Node {
+                membership: membership.clone(),
+                namespace: Arc::downgrade(&self.0),
+                runtime: runtime.clone(),
+                warnings: Warnings::default(),
+            };
+            runtime.spawn(run(Arc::new(node)));
+        }
+        Some(membership)
     }
 }
 
@@ -325,10 +328,16 @@ impl Node {
     /// log.
     fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
         let Body::Broadcast { args, selection, request: None } = body else { return false };
-        Broadcast::on_this_node(namespace, selection.clone()).deliver_from_log(args, offset).unwrap_or_else(|error| {
+        let Some(engine) = namespace.0.delivery.engine_log() else { return false };
+        if selection.flags.volatile {
+            return false;
+        }
+        let broadcast = Broadcast::on_this_node(namespace, selection.clone());
+        let offset = LogOffset::Engine(offset);
+        if let Err(error) = broadcast.deliver_at(engine.log(), offset, args.event(), args) {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
-            true
-        })
+        }
+        true
     }
 
     /// Hands a session over to the node that its client has returned to.

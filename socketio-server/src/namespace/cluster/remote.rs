@@ -202,8 +202,7 @@ impl RemoteSocket {
     }
 
     fn broadcast(&self) -> Broadcast {
-        let broadcast =
-            Broadcast::new(self.namespace.clone()).to(Room::from(self.details.id.clone()));
+        let broadcast = self.namespace.broadcast().to(Room::from(self.details.id.clone()));
         if self.here { broadcast.local() } else { broadcast }
     }
 }

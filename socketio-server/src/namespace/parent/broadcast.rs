@@ -48,7 +48,7 @@ impl ParentNamespace {
     }
 
     fn broadcast(&self) -> ParentBroadcast {
-        ParentBroadcast { parent: self.clone(), each: Broadcast::new(self.template.clone()) }
+        ParentBroadcast { parent: self.clone(), each: self.template.broadcast() }
     }
 }
 

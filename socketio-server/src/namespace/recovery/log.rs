@@ -218,7 +218,15 @@ impl RecoveryLog {
             let position = log.next();
             namespace.hub().select(selection, without.map(|id| &**id), &mut targets);
             for target in &targets {
-                if !target.is_due(offset, &frames, self.max_queued) || !target.is_connected() {
+                // A returning client may have been sent an event of an engine's log already, or may
+                // have to get other events before.
+                let is_due = match (offset, &target.recoverable) {
+                    (LogOffset::Engine(offset), Some(recoverable)) => {
+                        recoverable.state().catch_up.is_due(offset, &frames, self.max_queued)
+                    }
+                    _ => true,
+                };
+                if !is_due || !target.is_connected() {
                     continue;
                 }
                 match target.queue(position, offset, frames.clone()) {

@@ -149,22 +149,6 @@ impl SocketInner {
         self.recoverable.as_ref().is_some_and(|it| it.state().trail.missed().is_some())
     }
 
-    /// Returns whether to queue an event now. A returning client may have been sent an event of an
-    /// engine's log already, or may have to get other events before.
-    pub(super) fn is_due(
-        &self,
-        offset: LogOffset<'_>,
-        frames: &Frames,
-        max: (usize, usize),
-    ) -> bool {
-        match (offset, &self.recoverable) {
-            (LogOffset::Engine(offset), Some(recoverable)) => {
-                recoverable.state().catch_up.is_due(offset, frames, max)
-            }
-            _ => true,
-        }
-    }
-
     /// Queues an event, unless the client has already missed one.
     pub(super) fn queue(
         &self,
