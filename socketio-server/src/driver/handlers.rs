@@ -76,7 +76,8 @@ impl From<EventContext> for Call {
 
 /// Creates the tracing span of a handler.
 pub(super) fn span(event: &str, socket: &Socket) -> Span {
-    tracing::debug_span!(target: "socketio::socket", "event", name = event, nsp = %socket.nsp())
+    let (nsp, sid) = (socket.nsp(), socket.id());
+    tracing::debug_span!(target: "socketio::socket", "event", name = event, %nsp, sid)
 }
 
 impl Running {
