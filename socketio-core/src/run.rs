@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
-use socketio_parser::{Args, ByteString, Content, Decoder, Limits, Nsp, encode_event};
+use socketio_parser::Args;
 
 use crate::HandlerError;
 
@@ -38,6 +38,9 @@ pub fn poll_caught<T>(future: &mut HandlerFuture<T>, cx: &mut Context<'_>) -> St
     }
 }
 
+/// The depth at which the arguments of an event of this side are refused.
+const MAX_DEPTH: usize = 128;
+
 /// Creates the event that handlers of a connection change get if they are registered by its name,
 /// which no peer can send. A tuple is the list of arguments.
 ///
@@ -45,13 +48,7 @@ pub fn poll_caught<T>(future: &mut HandlerFuture<T>, cx: &mut Context<'_>) -> St
 ///
 /// Returns an error if the arguments cannot be encoded.
 pub fn local_event<T: Serialize + ?Sized>(event: &str, args: &T) -> Result<Args, HandlerError> {
-    let frames = encode_event(&Nsp::root(), None, "local", args)?;
-    let text = frames.iter().next().map(|frame| frame.payload()).unwrap_or_default();
-    let text = ByteString::try_from(text.slice(1.min(text.len())..))?;
-    match Decoder::new(&Limits::default()).decode_text(text)?.map(|packet| packet.content) {
-        Some(Content::Event { args, .. }) => Ok(args.with_event(event)),
-        _ => Err("the event has attachments".into()),
-    }
+    Ok(Args::encode(Some("local"), args, MAX_DEPTH)?.with_event(event))
 }
 
 /// Returns the message of a panic.
