@@ -191,14 +191,14 @@ mod tests {
     use super::*;
     use crate::{Content, Decoder, Limits, Values};
 
-    fn answer(list: &str) -> Args {
+    fn ack(list: &str) -> Args {
         let packet = Decoder::new(&Limits::default()).decode_text(format!("31{list}").into());
         let Content::Ack { args, .. } = packet.unwrap().unwrap().content else { panic!() };
         args
     }
 
     fn refused<T: DeserializeOwned + fmt::Debug>(list: &str) -> Option<(String, Option<Value>)> {
-        match answer(list).decode_ack::<T>() {
+        match ack(list).decode_ack::<T>() {
             Err(DecodeAckError::Refused { message, data }) => Some((message, data)),
             Err(DecodeAckError::Decode(_)) | Ok(_) => None,
         }
@@ -220,13 +220,13 @@ mod tests {
         struct Mine {
             error: String,
         }
-        let mine = answer(r#"[{"error":"no"}]"#).decode_ack::<Mine>().unwrap();
+        let mine = ack(r#"[{"error":"no"}]"#).decode_ack::<Mine>().unwrap();
         assert_eq!(mine.error, "no");
-        let value = answer(r#"[{"error":"no"}]"#).decode_ack::<Value>().unwrap();
+        let value = ack(r#"[{"error":"no"}]"#).decode_ack::<Value>().unwrap();
         assert_eq!(value, json!({ "error": "no" }));
-        answer(r#"[{"error":"no"}]"#).decode_ack::<Values>().unwrap();
-        answer(r#"[{"error":"no"}]"#).decode_ack::<HashMap<String, String>>().unwrap();
-        answer(r#"[{"error":"no"}]"#).decode_ack::<(Mine, Option<u32>)>().unwrap();
+        ack(r#"[{"error":"no"}]"#).decode_ack::<Values>().unwrap();
+        ack(r#"[{"error":"no"}]"#).decode_ack::<HashMap<String, String>>().unwrap();
+        ack(r#"[{"error":"no"}]"#).decode_ack::<(Mine, Option<u32>)>().unwrap();
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         );
         // Values of other shapes stay values.
         for value in [r#"[{"name":"a"}]"#, r#"[{"error":1}]"#, r#"[{"error":"no","name":"a"}]"#] {
-            answer(value).decode_ack::<Profile>().unwrap();
+            ack(value).decode_ack::<Profile>().unwrap();
         }
     }
 
@@ -279,10 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_decides_for_types_that_hold_nothing() {
+    fn the_shape_of_an_ack_decides_for_types_without_content() {
         assert_eq!(refused::<()>(r#"[{"error":"no"}]"#), Some(("no".to_owned(), None)));
         for legal in ["[]", "[1]", r#"[{"error":1}]"#] {
-            answer(legal).decode_ack::<()>().unwrap();
+            ack(legal).decode_ack::<()>().unwrap();
         }
     }
 }

@@ -150,7 +150,7 @@ mod tests {
         }
 
         #[test]
-        fn the_short_ways_write_what_the_long_way_writes(
+        fn numbers_with_a_short_form_are_written_as_by_the_general_algorithm(
             value in (-1_000_000_000i64..1_000_000_000, 0i32..18).prop_map(|(n, e)| n as f64 / 10f64.powi(e))
         ) {
             let mut written = Vec::new();

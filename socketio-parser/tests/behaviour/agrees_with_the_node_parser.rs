@@ -1,4 +1,5 @@
-//! Golden vectors made with the Node packages, see `xtask/golden/socketio.mjs`: both directions, and what is refused.
+//! Golden vectors recorded with the Node packages (`xtask/golden/socketio.mjs`): encoding, decoding
+//! and refusals.
 
 use crate::common;
 
@@ -79,12 +80,12 @@ fn unmarked(json: &Json) -> Value {
     }
 }
 
-/// The vector's packet, in the same form; names of events are strings for us.
+/// The packet of a vector in the same form. Here the names of events are always strings.
 pub(crate) fn expected(vector: &Json) -> Json {
     let mut packet = vector["packet"].clone();
     let absent = packet.as_object_mut().unwrap().remove("absent") == Some(json!(true));
     match (packet["type"].as_u64().unwrap(), absent) {
-        // What has no payload has no id to speak of.
+        // The id of a packet without a payload does not matter.
         (0 | 1 | 4, _) => packet["id"] = Json::Null,
         (2, false) => {
             let name = &mut packet["data"][0];
@@ -122,7 +123,7 @@ fn encode(packet: &Json) -> Frames {
     let nsp = Nsp::unchecked(packet["nsp"].as_str().unwrap());
     let id = packet["id"].as_str().map(|id| match id.parse::<u64>() {
         Ok(id) => AckId::from(id),
-        // Larger than an integer of ours: as it is received.
+        // An id larger than any integer type keeps its digits.
         Err(_) => match common::decode(&format!("3{id}[]"), &[]).unwrap().unwrap().content {
             Content::Ack { id, .. } => id.unwrap(),
             other => panic!("{other:?}"),
@@ -149,14 +150,14 @@ fn encode(packet: &Json) -> Frames {
 }
 
 #[test]
-fn what_node_encodes_we_encode_byte_for_byte() {
+fn packets_are_encoded_byte_for_byte_as_by_node() {
     for vector in vectors("encoded") {
         assert_eq!(common::messages(&encode(&vector["packet"])), wire(&vector));
     }
 }
 
 #[test]
-fn what_node_encodes_or_accepts_we_decode_alike() {
+fn packets_that_node_encodes_or_accepts_are_decoded_alike() {
     for vector in vectors("encoded").into_iter().chain(vectors("accepted")) {
         let packet = decode(&vector).unwrap_or_else(|error| panic!("{vector}: {error}"));
         assert_eq!(rewritten(described(&packet.unwrap())), expected(&vector), "{vector}");
@@ -164,16 +165,16 @@ fn what_node_encodes_or_accepts_we_decode_alike() {
 }
 
 #[test]
-fn what_node_rejects_we_reject_with_its_words() {
+fn packets_that_node_rejects_are_rejected_with_its_words() {
     for vector in vectors("rejected") {
         let error = decode(&vector).expect_err(&vector.to_string()).to_string();
         assert_eq!(error, vector["error"].as_str().unwrap(), "{vector}");
     }
 }
 
-/// Where Node is wrong, or where nobody can mean what it accepts.
+/// Packets that Node decodes wrongly, or accepts although no client sends them.
 #[test]
-fn what_we_treat_differently() {
+fn differences_from_node_are_as_listed() {
     let outcome = |vector: &Json| match decode(vector) {
         Err(error) => error.to_string(),
         Ok(Some(packet)) => described(&packet)["id"].to_string(),
@@ -181,7 +182,7 @@ fn what_we_treat_differently() {
     };
     let vectors = vectors("different");
     let (last, readable) = vectors.split_last().unwrap();
-    // An id that JavaScript would make Infinity of.
+    // JavaScript converts this id to Infinity.
     assert_eq!(outcome(last), "invalid payload");
     let ours: Vec<(String, String)> = readable
         .iter()
@@ -195,9 +196,9 @@ fn what_we_treat_differently() {
         // White space is no ack id.
         ("2 [\"a\"]", "null"),
         ("2 1[\"a\"]", "invalid payload"),
-        // Attachments that nothing refers to, and an event without a name.
+        // Attachments without placeholders, and an event without a name.
         ("51-", "invalid payload"),
-        // There is no half of an attachment.
+        // A number of attachments is an integer.
         ("51-[\"a\",{\"_placeholder\":true,\"num\":0.5}]", "illegal attachments"),
         ("50x1-[\"a\"]", "Illegal attachments"),
     ];

@@ -1,4 +1,4 @@
-//! A number beyond those of JavaScript is `Infinity` there, as the name of an event as well.
+//! The name of an event may be a number. One beyond the range of JavaScript is `Infinity`.
 
 use crate::common;
 

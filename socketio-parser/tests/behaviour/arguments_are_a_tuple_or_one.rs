@@ -1,4 +1,5 @@
-//! A tuple is the argument list, anything else is one argument: the same rule in both directions.
+//! A tuple is the argument list, and any other value is one argument. The rule is the same in both
+//! directions.
 
 use crate::common;
 
@@ -46,7 +47,7 @@ where
 }
 
 #[test]
-fn what_is_a_list() {
+fn tuples_and_arrays_are_lists_of_arguments() {
     both((1, "two".to_owned(), [3]), r#"1,"two",[3]"#);
     both((vec![1, 2],), "[1,2]");
     both([1, 2, 3], "1,2,3");
@@ -60,7 +61,7 @@ fn what_is_a_list() {
 }
 
 #[test]
-fn what_is_one_argument() {
+fn other_types_are_one_argument() {
     both("text".to_owned(), r#""text""#);
     both(vec![1, 2], "[1,2]");
     both(Vec::<u8>::new(), "[]");
@@ -102,7 +103,7 @@ fn raw_json_is_an_argument_like_any_other() {
 }
 
 #[test]
-fn arguments_beyond_those_asked_for_are_ignored() {
+fn further_arguments_than_the_type_takes_are_ignored() {
     let args = args(r#"2["e",1,"two",{"x":3,"y":4}]"#, &[]);
     assert_eq!(args.decode::<u8>().unwrap(), 1);
     assert_eq!(args.decode::<(u8,)>().unwrap(), (1,));

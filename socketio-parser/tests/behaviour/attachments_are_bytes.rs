@@ -31,7 +31,7 @@ fn slice<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> 
     serializer.serialize_bytes(bytes)
 }
 
-/// As the types of `serde_bytes` do it.
+/// Serializes like the types of `serde_bytes`.
 #[derive(Serialize)]
 struct Slice(#[serde(serialize_with = "slice")] Vec<u8>);
 
@@ -134,7 +134,7 @@ fn a_type_that_takes_no_bytes_says_so() {
     names_the_remedy::<Flattened>(&upload);
 }
 
-/// A handler need not take the arguments and fields it does not name.
+/// Arguments and fields that a type does not name are ignored.
 #[test]
 fn attachments_may_be_ignored() {
     let list =
@@ -185,7 +185,7 @@ enum Tagged {
     },
 }
 
-/// serde buffers what it does not know the type of; the attachment is still the one that arrived.
+/// serde buffers values of unknown type. The attachment is still the one that arrived.
 #[test]
 fn buffered_attachments_are_not_copied() {
     let list = format!(
@@ -202,7 +202,7 @@ fn buffered_attachments_are_not_copied() {
     let one = received(&format!("{{\"body\":{PLACEHOLDER}}}"));
     let Untagged::Upload { body } = one.decode().unwrap() else { panic!() };
     assert_eq!(body.0.as_ptr(), one.attachments()[0].as_ptr());
-    // The bytes are those of a text, and are not one.
+    // The bytes are valid UTF-8, but not a string.
     let one = received(PLACEHOLDER).decode::<Untagged>().unwrap();
     assert!(matches!(one, Untagged::Binary(_)));
 }

@@ -1,4 +1,4 @@
-//! Where binary has no packet to go to or to come from, and packets within packets.
+//! Binary is an error outside of a packet. Packets may be encoded while another one is.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use socketio_parser::{
     Binary, Nsp, Protocol, Value, encode_connect, encode_connect_error, encode_event, value,
 };
 
-/// A buffer of its own each time: the same one twice would be attached once.
+/// Returns a new buffer, because the same buffer would be attached once.
 fn bytes() -> Binary {
     Binary(Bytes::from(b"x".to_vec()))
 }
@@ -35,7 +35,7 @@ fn in_a_packet_without_attachments_a_placeholder_is_an_object() {
 }
 
 #[test]
-fn what_is_no_placeholder_is_no_binary() {
+fn objects_other_than_placeholders_are_not_binary() {
     let args = args(r#"51-["e",{"_placeholder":1,"num":0},{"num":0},[0],"x"]"#, &[b"x"]);
     assert!(args.decode::<(Binary,)>().is_err());
     let values = args.values().unwrap();

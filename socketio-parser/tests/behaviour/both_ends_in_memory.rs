@@ -1,4 +1,5 @@
-//! A client's and a server's machine joined in memory, under any sequence of operations, on a virtual clock.
+//! The machines of a client and a server, joined in memory, under any sequence of operations and a
+//! virtual clock.
 
 use crate::common;
 
@@ -17,7 +18,7 @@ use socketio_parser::{
 const MAX_ACKS: usize = 4;
 const MAX_NAMESPACES: usize = 3;
 
-/// Which end does it, and in which of the namespaces.
+/// The end that acts, and the namespace.
 type Who = (bool, u8);
 
 #[derive(Clone, Debug)]
@@ -56,11 +57,11 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A machine and the little a shell has around it.
+/// A machine with a minimal shell.
 struct End {
     machine: Connection<u64>,
     inbox: VecDeque<PacketData>,
-    /// Waiters that were handed over and have not come back.
+    /// Waiters that the machine holds.
     waiting: BTreeSet<u64>,
     resolved: BTreeMap<u64, u32>,
     asked: VecDeque<(Nsp, AckId)>,
@@ -84,7 +85,7 @@ impl End {
         *self.resolved.entry(waiter).or_default() += 1;
     }
 
-    /// Returns what is to be sent in answer.
+    /// Returns the packets to send.
     fn drain(&mut self) -> Vec<Frames> {
         let mut answers = Vec::new();
         while let Some(output) = self.machine.poll_output() {
@@ -121,7 +122,7 @@ struct Pair {
     now: Instant,
     /// The client, and the server.
     ends: [End; 2],
-    /// Whether the client came back to a namespace before it had seen the end of its last stay.
+    /// Whether the client joined a namespace again before it had received the end of the last join.
     confused: bool,
 }
 
@@ -148,7 +149,7 @@ impl Pair {
                 let in_flight =
                     self.ends.iter().any(|end| end.inbox.iter().any(|data| mentions(data, &nsp)));
                 if self.end(false).machine.connect(&nsp) {
-                    // Packets of an earlier stay look like packets of this one: the protocol has nothing to tell them apart.
+                    // The protocol does not distinguish packets of an earlier join from those of this one.
                     self.confused |= in_flight;
                     self.send(false, &encode_connect(Protocol::V5, &nsp, &()).unwrap());
                 }
@@ -205,7 +206,7 @@ impl Pair {
             }
             Op::Close => {
                 self.ends.iter_mut().for_each(End::close);
-                // A new session has new machines; what was counted stays.
+                // A new session has new machines. The counts remain.
                 let fresh = Self::new();
                 for (end, fresh) in self.ends.iter_mut().zip(fresh.ends) {
                     end.machine = fresh.machine;
@@ -216,7 +217,7 @@ impl Pair {
         self.check();
     }
 
-    /// A client that keeps to the protocol emits where it was granted a place.
+    /// A client that follows the protocol emits only in namespaces that it has joined.
     fn may_emit(&mut self, server: bool, nsp: &Nsp) -> bool {
         self.end(server).machine.is_connected(nsp)
     }
@@ -287,7 +288,8 @@ fn nsp_of(number: u8) -> Nsp {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// No panic, bounded tables, every acknowledgement resolved exactly once, and no honest client closed.
+    /// Nothing panics, tables stay bounded, each ack is resolved exactly once, and no client that
+    /// follows the protocol is closed.
     #[test]
     fn any_operations(ops in vec(op(), 0..120)) {
         let mut pair = Pair::new();

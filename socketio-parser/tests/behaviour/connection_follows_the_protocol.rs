@@ -1,4 +1,4 @@
-//! What the machine makes of each packet in each state.
+//! The machine's reaction to each packet in each state.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn server() -> Server {
     Connection::server(Protocol::V5, Limits::default())
 }
 
-/// A server's end whose client is in `/`.
+/// A server whose client has joined `/`.
 fn connected() -> Server {
     let mut server = server();
     receive(&mut server, "0").unwrap();
@@ -82,7 +82,7 @@ fn what_the_state_does_not_allow_closes_the_connection() {
     assert_eq!(receive(&mut connected(), "0"), invalid(PacketType::Connect));
     assert_eq!(receive(&mut connected(), "4{}"), invalid(PacketType::ConnectError));
     assert_eq!(receive(&mut connected(), r#"2/other,["e"]"#), invalid(PacketType::Event));
-    // While CONNECT is not answered: Node makes two sockets of two.
+    // A second CONNECT before the response to the first. Node would create two sockets.
     let mut pending = server();
     receive(&mut pending, "0").unwrap();
     assert_eq!(receive(&mut pending, "0"), invalid(PacketType::Connect));
@@ -94,7 +94,7 @@ fn what_the_state_does_not_allow_closes_the_connection() {
 }
 
 #[test]
-fn what_is_no_packet_closes_the_connection() {
+fn a_malformed_packet_closes_the_connection() {
     let unknown = Err(DecodeError::UnknownPacketType(Some('a')).into());
     assert_eq!(receive(&mut server(), "abc"), unknown);
     assert_eq!(receive(&mut connected(), "2{}"), Err(DecodeError::InvalidPayload.into()));
@@ -106,7 +106,7 @@ fn what_is_no_packet_closes_the_connection() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_ignored() {
+fn unexpected_acks_and_disconnects_are_ignored() {
     let mut server = connected();
     for text in ["3[1]", "37[1]", "3", "1/never", "1"] {
         receive(&mut server, text).unwrap();
@@ -116,7 +116,8 @@ fn what_nobody_waits_for_is_ignored() {
     assert_eq!(outputs(&mut server), [""; 0]);
 }
 
-/// Events an honest client sent before it learned that the server put it out must not cost it its other namespaces.
+/// A client that was disconnected from a namespace may still have sent events to it. They must not
+/// close its other namespaces.
 #[test]
 fn packets_on_their_way_when_the_server_disconnects_are_ignored() {
     let mut server = connected();
@@ -130,11 +131,11 @@ fn packets_on_their_way_when_the_server_disconnects_are_ignored() {
     }
     assert_eq!(outputs(&mut server), [""; 0]);
     assert!(server.is_connected(&Nsp::new("/a").unwrap()));
-    // It may come back; then what is on its way is over.
+    // The client joins again. Packets after that belong to the new join.
     receive(&mut server, "0").unwrap();
     assert_eq!(outputs(&mut server), ["connect / None"]);
     assert!(receive(&mut server, r#"2["early"]"#).is_err());
-    // And once it leaves by itself, nothing of it can be on its way.
+    // After the client has left by itself, no packet of it can be on its way.
     receive(&mut server, "1").unwrap();
     assert!(receive(&mut server, r#"2["after leaving"]"#).is_err());
 }
@@ -151,7 +152,7 @@ fn a_connect_that_is_withdrawn_is_not_granted() {
 }
 
 #[test]
-fn namespaces_are_limited_those_asked_for_included() {
+fn pending_and_joined_namespaces_are_limited_together() {
     let limits = Limits::default().max_namespaces(2);
     let mut server = Server::server(Protocol::V5, limits);
     for text in ["0", "0/a", "0/b", "1/a", "0/b"] {
@@ -200,12 +201,12 @@ fn acknowledgements_time_out_in_the_order_of_their_deadlines() {
     server.handle_timeout(now + SECOND * 4).unwrap();
     assert_eq!(outputs(&mut server), ["timed out late"]);
     assert_eq!((server.poll_timeout(), server.pending_acks()), (None, 0));
-    // A deadline that no clock reaches.
+    // A deadline beyond the range of the clock.
     server.expect_ack(now, &root(), 1.into(), Duration::MAX, "never").unwrap();
 }
 
 #[test]
-fn acknowledgements_are_limited_and_the_waiter_comes_back() {
+fn pending_acks_are_limited_and_a_refused_waiter_is_returned() {
     let mut server = Server::server(Protocol::V5, Limits::default().max_pending_acks(1));
     receive(&mut server, "0").unwrap();
     server.accept(&root());
@@ -216,7 +217,7 @@ fn acknowledgements_are_limited_and_the_waiter_comes_back() {
 }
 
 #[test]
-fn acknowledgements_fail_when_their_namespace_is_gone() {
+fn acks_fail_when_their_namespace_is_left() {
     let now = Instant::now();
     let with_acks = || {
         let mut server = connected();
@@ -253,7 +254,7 @@ fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
     let header = || PacketData::Text(r#"52-["e"]"#.into());
     server.handle_data(now, header()).unwrap();
     let limit = SECOND * 30;
-    // One of them does not give it more time.
+    // A packet does not extend the deadline.
     server.handle_data(now + SECOND, PacketData::Binary(Bytes::from_static(b"x"))).unwrap();
     assert_eq!(server.poll_timeout(), Some(now + limit));
     server.handle_timeout(now + limit - SECOND).unwrap();
@@ -304,7 +305,8 @@ fn a_client_asks_is_granted_refused_and_put_out() {
     let mut client = Server::client(Protocol::V5, Limits::default());
     assert!(client.connect(&root()) && !client.connect(&root()));
     assert!(client.connect(&Nsp::new("/a").unwrap()));
-    // Events that were recovered come before the answer, for a namespace nobody asked for never.
+    // Recovered events precede the response to CONNECT. They are accepted only in a requested
+    // namespace.
     for text in
         [r#"2["missed"]"#, r#"0{"sid":"x"}"#, r#"4/a,{"message":"no"}"#, r#"2/b,["e"]"#, "0/b"]
     {
@@ -318,13 +320,13 @@ fn a_client_asks_is_granted_refused_and_put_out() {
     receive(&mut client, "1").unwrap();
     assert_eq!(outputs(&mut client), ["failed waiter", "disconnected /"]);
     assert!(client.connect(&root()), "asked for again");
-    // The verbs of the server are none of the client's.
+    // The client cannot use the operations of the server.
     assert!(!client.accept(&root()) && !client.refuse(&root()));
     assert!(!server().connect(&root()));
 }
 
 #[test]
-fn an_answer_overtaken_by_a_new_request_comes_first_and_is_replaced() {
+fn the_response_to_an_overtaken_connect_is_replaced_by_the_next() {
     let mut client = Server::client(Protocol::V5, Limits::default());
     client.connect(&root());
     assert!(client.disconnect(&root()));
@@ -340,6 +342,6 @@ fn an_answer_overtaken_by_a_new_request_comes_first_and_is_replaced() {
 
 #[test]
 fn a_fresh_connection_is_small() {
-    // The rest of an idle connection has 4 KiB to share; and none of this is on the heap.
+    // The rest of an idle connection may take 4 KiB, and none of this is on the heap.
     assert!(size_of::<Connection<usize>>() <= 640, "{}", size_of::<Connection<usize>>());
 }

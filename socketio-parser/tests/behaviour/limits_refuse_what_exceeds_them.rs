@@ -1,4 +1,5 @@
-//! Every limit of the codec: the last that passes, the first that does not, and the error that names it.
+//! Each limit of the codec accepts the largest allowed value, and refuses the next with an error that
+//! names the limit.
 
 use crate::common;
 
@@ -57,7 +58,7 @@ fn event_names_have_a_length() {
     let too_long = Err(DecodeError::EventNameTooLong { limit: 1024 });
     assert!(event(&"a".repeat(1024)).is_ok());
     assert_eq!(event(&"a".repeat(1025)), too_long);
-    // Counted as it is, not as it is written.
+    // The decoded name counts, not its escaped form.
     assert!(event(&"\\u0061".repeat(1024)).is_ok());
     assert_eq!(event(&"\\u0061".repeat(1025)), too_long);
 }

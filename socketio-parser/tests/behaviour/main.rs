@@ -1,4 +1,5 @@
-//! What the codec and the connection does, one behaviour in each file. They are one program because a hundred take longer to link than to run.
+//! The behavior of the codec and the connection, one behavior per file. The files are one program,
+//! because many programs take longer to link than to run.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,15 +19,15 @@ mod common;
 mod connect_and_refuse_have_their_forms;
 mod connection_follows_the_protocol;
 mod contracts_are_written_for_other_languages;
+mod encoded_packets_are_decoded;
 mod fuzz_bodies;
 mod fuzz_node;
+mod json_that_javascript_accepts_is_decoded;
 mod limits_refuse_what_exceeds_them;
 mod msgpack_agrees_with_the_node_parser;
+mod msgpack_and_json_carry_the_same_values;
 mod msgpack_is_bounded;
-mod msgpack_means_what_json_means;
 mod must_not_be_repeated;
 mod null_is_an_argument;
 mod one_buffer_is_attached_once;
-mod received_arguments_are_emitted_as_they_are;
-mod what_is_encoded_is_decoded;
-mod what_javascript_takes_is_decoded;
+mod received_arguments_are_emitted_unchanged;

@@ -74,7 +74,7 @@ fn unmarked(json: &Json) -> Value {
     }
 }
 
-/// JavaScript has one kind of number, and the names of events are text here.
+/// JavaScript has one type of number. Here the names of events are always strings.
 fn normal(mut packet: Json) -> Json {
     fn numbers(json: &mut Json) {
         match json {
@@ -92,7 +92,7 @@ fn normal(mut packet: Json) -> Json {
 }
 
 #[test]
-fn what_node_writes_is_read() {
+fn packets_that_node_writes_are_decoded() {
     for list in ["server", "client", "browser", "accepted"] {
         for vector in vectors(list) {
             let packet =
@@ -103,7 +103,7 @@ fn what_node_writes_is_read() {
 }
 
 #[test]
-fn what_node_refuses_is_refused() {
+fn packets_that_node_refuses_are_refused() {
     for vector in vectors("rejected") {
         let result = decode(unhex(&vector["wire"]));
         assert!(result.is_err(), "{vector}: {result:?}");

@@ -1,4 +1,4 @@
-//! What a peer may make of msgpack is bounded: depth, names, binary values; lengths are not trusted.
+//! Depth, names and binary values of msgpack are bounded, and announced lengths are not trusted.
 #![cfg(feature = "msgpack")]
 
 use bytes::Bytes;
@@ -36,7 +36,7 @@ fn nesting() {
     assert_eq!(decode(nested(9), &limits), Err(DecodeError::TooDeep { limit: 10 }));
     let endless = nested(1_000_000);
     assert_eq!(decode(endless, &Limits::default()), Err(DecodeError::TooDeep { limit: 128 }));
-    // In what is ignored as well.
+    // In ignored fields too.
     let ignored = [&b"\x81\xa7options"[..], &[0x91; 1000]].concat();
     assert_eq!(decode(ignored.into(), &limits), Err(DecodeError::TooDeep { limit: 10 }));
 }
@@ -83,7 +83,7 @@ fn text_is_no_msgpack() {
     assert_eq!(result, Err(DecodeError::UnexpectedText));
 }
 
-/// What stands in for binary inside of this crate may stand there in earnest.
+/// A client may send the text that represents binary inside this crate.
 #[test]
 fn placeholders_of_the_peers_own() {
     let own = socketio_parser::value!({ "_placeholder": true, "num": 9 });
@@ -132,7 +132,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Numbers come back as the one kind JavaScript has.
+/// Numbers are compared as JavaScript's only type of number.
 fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left.as_f64() == right.as_f64(),
@@ -153,7 +153,7 @@ fn same(left: &Value, right: &Value) -> bool {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(
+    fn encoded_packets_are_decoded(
         event in "[a-z]{1,40}", id in any::<Option<u64>>(), values in prop::collection::vec(value(), 0..20)
     ) {
         let (nsp, id) = (Nsp::new("/chat").unwrap(), id.map(AckId::from));

@@ -1,4 +1,4 @@
-//! Bugs this field has already had, by their trigger.
+//! Inputs that have broken other implementations.
 
 use crate::common;
 
@@ -10,7 +10,7 @@ use socketio_parser::{
     Args, Binary, ByteString, DecodeError, Decoder, EncodeError, Limits, Nsp, encode_event,
 };
 
-/// A decode loop that consumes nothing: one message gives at most one packet, whatever it holds, and none twice.
+/// A message gives at most one packet, and gives it once. A decode loop could make no progress.
 #[test]
 fn every_message_is_consumed() {
     let mut decoder = Decoder::new(&Limits::default());
@@ -22,7 +22,7 @@ fn every_message_is_consumed() {
         assert!(decoder.decode_binary(Bytes::new()).is_ok_and(|packet| packet.is_some()));
         assert!(!decoder.is_unfinished());
     }
-    // After an error as well.
+    // The same after an error.
     assert!(decoder.decode_text("2{".into()).is_err());
     assert!(decoder.decode_text("2[\"e\"]".into()).is_ok_and(|packet| packet.is_some()));
 }
@@ -59,7 +59,8 @@ fn a_binary_packet_announces_at_least_one_attachment() {
     }
 }
 
-/// Out of range, not a number, the name of a method of arrays, at any depth, however it is written.
+/// The index of a placeholder is out of range, not a number, or the name of an array's method, at any
+/// depth and in any form.
 #[test]
 fn a_placeholder_names_an_attachment_that_is_there() {
     let illegal = Err(DecodeError::IllegalAttachments);
@@ -85,7 +86,7 @@ fn an_event_name_is_a_string_or_a_number_and_not_reserved() {
     }
     assert_eq!(args("2[1e2,1]", &[]).event(), "100");
     assert_eq!(args("2[-0.50]", &[]).event(), "-0.5");
-    // Not ours to keep: a client may send it, and no machinery may trip over it.
+    // A client may send such keys, and no code may fail because of them.
     assert_eq!(args("2[\"error\"]", &[]).event(), "error");
     for name in
         ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
@@ -105,7 +106,7 @@ fn a_stray_binary_message_is_an_error() {
     assert_eq!(decode(r#"2["e"]"#, &[b"1"]), Err(DecodeError::UnexpectedBinary));
 }
 
-/// A header and its attachments are never interleaved with another packet.
+/// A packet between a header and its attachments is an error.
 #[test]
 fn text_between_attachments_is_an_error() {
     let header = PacketData::Text(r#"52-["e"]"#.into());
@@ -113,7 +114,7 @@ fn text_between_attachments_is_an_error() {
     let mut decoder = Decoder::new(&Limits::default());
     let interleaved = [header.clone(), binary.clone(), PacketData::Text("2[\"other\"]".into())];
     assert_eq!(feed(&mut decoder, &interleaved), Err(DecodeError::UnexpectedText));
-    // The rest of the broken packet is not taken for anything else.
+    // The rest of the broken packet is an error too.
     assert_eq!(feed(&mut decoder, &[binary]), Err(DecodeError::UnexpectedBinary));
 }
 
@@ -171,7 +172,8 @@ fn received(frames: &engineio_parser::Frames) -> Args {
     }
 }
 
-/// Binary deep inside a user's object is neither lost nor copied, on the way out, in, and through.
+/// Binary deep inside a user's object is neither lost nor copied when it is sent, received or passed
+/// on.
 #[test]
 fn binary_deep_inside_an_object_arrives_without_a_copy() {
     let buffers: Vec<Bytes> = (0..7).map(|fill| Bytes::from(vec![fill; 4096])).collect();

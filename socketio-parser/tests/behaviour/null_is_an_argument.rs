@@ -1,4 +1,4 @@
-//! `null` is an argument like any other. Only `()` and its like are no argument.
+//! `null` is an argument like any other. Only types without a value, such as `()`, are not.
 
 use crate::common;
 
@@ -13,7 +13,7 @@ fn ack_text<T: Serialize + ?Sized>(args: &T) -> String {
     common::text(&encode_ack(&Nsp::root(), 7.into(), args).unwrap()).0
 }
 
-/// How many arguments arrive by way of msgpack.
+/// Returns the number of arguments that arrive over msgpack.
 fn by_msgpack<T: Serialize + ?Sized>(args: &T) -> Vec<Value> {
     let frames = Parser::MsgPack.encode_event(&Nsp::root(), None, "e", args).unwrap();
     let mut decoder = Decoder::new(&Limits::default()).with_parser(Parser::MsgPack);
@@ -89,7 +89,7 @@ fn null_is_sent_as_an_argument() {
 }
 
 #[test]
-fn what_has_no_value_is_no_argument() {
+fn types_without_a_value_are_no_arguments() {
     nothing(&());
     nothing(&Unit);
     nothing(&Newtype(()));

@@ -1,11 +1,11 @@
-//! A buffer that a value holds many times is one attachment: a peer's packet of many placeholders for one attachment does
-//! not come back as many copies of it.
+//! A buffer that a value holds many times is one attachment. Otherwise the echo of a packet with many
+//! placeholders for one attachment would contain many copies.
 
 use bytes::Bytes;
 use socketio_parser::{Binary, Content, DecodeError, Decoder, Limits, Nsp, Values, encode_event};
 
 #[test]
-fn however_often_it_is_referred_to() -> Result<(), Box<dyn std::error::Error>> {
+fn a_buffer_is_attached_once_for_many_placeholders() -> Result<(), Box<dyn std::error::Error>> {
     let mut decoder = Decoder::new(&Limits::default());
     let placeholder = r#"{"_placeholder":true,"num":0}"#;
     let list = [placeholder; 1000].join(",");
@@ -22,7 +22,7 @@ fn however_often_it_is_referred_to() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn others_are_not_taken_for_it() -> Result<(), Box<dyn std::error::Error>> {
+fn a_part_of_a_buffer_is_another_attachment() -> Result<(), Box<dyn std::error::Error>> {
     let all = Bytes::from_static(b"abcd");
     let parts = (Binary(all.clone()), Binary(all.slice(..2)), Binary(all.slice(2..)), Binary(all));
     let frames = encode_event(&Nsp::root(), None, "x", &parts)?;

@@ -1,4 +1,4 @@
-//! What the tests share: messages out of frames, packets out of messages.
+//! Helpers of the tests: convert frames to messages, and messages to packets.
 #![allow(dead_code, unreachable_pub)] // no test uses all of it
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub fn messages(frames: &Frames) -> Vec<PacketData> {
         .collect()
 }
 
-/// The text of `frames`, which come first, and how many attachments follow.
+/// Returns the text of `frames` and the number of their attachments.
 pub fn text(frames: &Frames) -> (String, usize) {
     match messages(frames).first() {
         Some(PacketData::Text(text)) => (text.to_string(), frames.count() - 1),

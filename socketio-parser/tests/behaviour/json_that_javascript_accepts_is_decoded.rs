@@ -1,5 +1,5 @@
-//! Half a surrogate pair and numbers beyond an `f64` are valid in JavaScript: they reach handlers,
-//! and pass through unchanged where nobody decodes them.
+//! JavaScript accepts half a surrogate pair, and numbers beyond an `f64`. They reach handlers, and
+//! pass through unchanged if they are not decoded.
 
 use crate::common;
 
@@ -44,7 +44,7 @@ fn half_a_surrogate_pair_is_a_replacement_character() {
     assert_eq!(received.values().unwrap(), [json.into(), value!("😀")]);
     let either = args(r#"2["e",{"text":"\ud83d"}]"#, &[]).decode::<Either>().unwrap();
     assert_eq!(either, Either::Text { text: "\u{fffd}".into() });
-    // In this packet binary is beside it.
+    // This packet also has binary.
     let received = args(r#"51-["e",{"\ud83d":{"_placeholder":true,"num":0}}]"#, &[b"x"]);
     let binary = value!({ "\u{fffd}": Bytes::from_static(b"x") });
     assert_eq!(received.values().unwrap(), [binary]);
@@ -73,7 +73,7 @@ fn a_number_beyond_an_f64_is_infinity_or_null() {
 }
 
 #[test]
-fn what_is_not_decoded_passes_through_unchanged() {
+fn arguments_that_are_not_decoded_pass_through_unchanged() {
     let list = r#""\ud83d",1e400,{"\ude00":[-1E999]}"#;
     let received = args(&format!("2[\"e\",{list}]"), &[]);
     let frames = encode_event(&Nsp::root(), None, "back", &received).unwrap();
@@ -84,9 +84,9 @@ fn what_is_not_decoded_passes_through_unchanged() {
     assert_eq!(text(&frames).0, r#"2["back","\ud83d",1e400]"#);
 }
 
-/// As one of several arguments it is decoded, as nobody knows where its text would go.
+/// Arguments beside others are decoded, because their text cannot be copied.
 #[test]
-fn what_is_decoded_on_its_way_loses_the_surrogate_only() {
+fn arguments_that_are_decoded_in_between_lose_only_lone_surrogates() {
     let received = args(r#"2["e","\ud83d",1e400,1]"#, &[]);
     let frames = encode_event(&Nsp::root(), None, "back", &("x", &received)).unwrap();
     assert_eq!(text(&frames).0, "2[\"back\",\"x\",[\"\u{fffd}\",null,1]]");
@@ -170,7 +170,7 @@ fn is_refused<T: DeserializeOwned>(received: &Args, reason: &str) {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn values_of_another_type_are_errors() {
     is_refused::<u8>(&args("2[\"e\",256]", &[]), "invalid value: integer `256`, expected u8");
     is_refused::<u64>(&args("2[\"e\",-1]", &[]), "invalid value: integer `-1`, expected u64");
     is_refused::<String>(&args("2[\"e\",1]", &[]), "invalid type: integer `1`, expected a string");
@@ -184,7 +184,7 @@ fn what_does_not_fit_is_an_error() {
     is_refused::<BTreeMap<u8, u8>>(&args("2[\"e\",{\"x\":1}]", &[]), "expected u8");
 }
 
-/// JSON with white space, escapes and numbers as nobody writes them.
+/// JSON with unusual white space, escapes and numbers.
 fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -222,7 +222,7 @@ proptest! {
         prop_assert_eq!(RawJson::new(json).unwrap().decode::<Json>().unwrap(), theirs);
     }
 
-    /// Whatever Node decodes, we decode: no valid text is an error for a dynamic value.
+    /// Any valid text can be decoded to a dynamic value.
     #[test]
     fn every_valid_list_has_values(
         units in vec(prop_oneof![Just(0xd83d_u16), Just(0xde00), any::<u16>()], 0..8),

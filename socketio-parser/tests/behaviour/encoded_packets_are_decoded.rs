@@ -1,4 +1,5 @@
-//! Round trips of any packet, binary at any depth, and messages that are lost, repeated or interleaved.
+//! Any packet survives encoding and decoding, with binary at any depth. Messages may be lost,
+//! repeated or interleaved.
 
 use crate::common;
 
@@ -17,7 +18,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        // A whole one is written, and so read, as an integer.
+        // A whole number is written, and so read, as an integer.
         any::<f64>().prop_filter("fraction", |value| value.fract() != 0.0).prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
         "[\\x00-\\x7f]{0,6}".prop_map(Value::from),
@@ -66,7 +67,7 @@ proptest! {
         prop_assert_eq!((&back_nsp, back_id, args.event()), (&nsp, id, name.as_str()));
         prop_assert_eq!(args.len(), values.0.len());
         prop_assert_eq!(Values(args.values().unwrap()), values);
-        // Passed on, it is the same packet.
+        // Received arguments that are emitted again give the same packet.
         let again = encode_event(&nsp, id, &name, &args).unwrap();
         prop_assert_eq!(messages(&again), messages(&frames));
     }
@@ -79,7 +80,7 @@ proptest! {
         prop_assert_eq!(args.values().unwrap(), values);
     }
 
-    /// Each argument by itself is the value it came from.
+    /// Each argument is decoded to the value that was encoded.
     #[test]
     fn single_arguments(values in vec(value(), 1..4)) {
         let (_, _, args) = args_of(decode(&encode_event(&Nsp::root(), None, "e", &Values(values.clone())).unwrap()));
@@ -90,7 +91,7 @@ proptest! {
         prop_assert_eq!(last.filter(|value| *value != Value::Null), second);
     }
 
-    /// A packet with attachments is those messages in that order, and nothing else.
+    /// A packet with attachments is decoded only from its messages in their order.
     #[test]
     fn broken_runs(values in vec(value(), 1..4), attachment in any::<Vec<u8>>(), at in any::<prop::sample::Index>(), change in 0..3) {
         let attachment = Value::from(Bytes::from(attachment));
@@ -106,7 +107,7 @@ proptest! {
         match (change, at) {
             (0, 0) => prop_assert_eq!(outcome, Err(DecodeError::UnexpectedBinary)),
             (0, _) => prop_assert_eq!(outcome, Ok(None)),
-            // In front it is a packet of its own.
+            // Before the others, it is a packet of its own.
             (1, 0) => prop_assert!(outcome.unwrap().is_some()),
             (1, _) => prop_assert_eq!(outcome, Err(DecodeError::UnexpectedText)),
             _ => prop_assert_eq!(outcome, Err(DecodeError::UnexpectedBinary)),
@@ -122,7 +123,7 @@ proptest! {
             let _ = format!("{packet:?}");
             if let Content::Event { args, .. } | Content::Ack { args, .. } = packet.content {
                 prop_assert_eq!(args.iter().count(), args.len());
-                // Whatever was accepted can be passed on and is accepted again.
+                // An accepted packet that is passed on is accepted again.
                 let echo = encode_event(&packet.nsp, None, "echo", &args).unwrap();
                 let (_, _, echoed) = args_of(decode(&echo));
                 prop_assert_eq!(echoed.raw(), args.raw());

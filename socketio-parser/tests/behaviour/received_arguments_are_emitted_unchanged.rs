@@ -1,4 +1,5 @@
-//! An echo: received arguments passed on without decoding, and what becomes of them elsewhere.
+//! Received arguments are emitted without decoding. Beside other arguments, or as JSON, they are an
+//! array.
 
 use crate::common;
 
@@ -42,9 +43,9 @@ fn attachments_are_passed_on_whatever_their_order() {
     assert_eq!(text(&ack), (format!("62-789[{list}]"), 2));
 }
 
-/// Beside other binary the numbers of the attachments change, so the text cannot stay.
+/// Other binary changes the indexes of the attachments, so the text is written anew.
 #[test]
-fn as_one_of_several_arguments_they_are_an_array() {
+fn received_arguments_beside_others_are_an_array() {
     let received = args(r#"51-["message",{"_placeholder":true,"num":0},1]"#, &[b"theirs"]);
     let ours = Binary(Bytes::from_static(b"ours"));
     let frames = encode_event(&Nsp::root(), None, "e", &(ours, &received)).unwrap();
@@ -59,7 +60,7 @@ fn as_one_of_several_arguments_they_are_an_array() {
 }
 
 #[test]
-fn as_json_they_are_an_array() {
+fn received_arguments_are_an_array_as_json() {
     let received = args(r#"2["message",{"b":1,"a":[null]}]"#, &[]);
     assert_eq!(serde_json::to_string(&received).unwrap(), r#"[{"b":1,"a":[null]}]"#);
     let frames = encode_event(&Nsp::root(), None, "e", &vec![received]).unwrap();

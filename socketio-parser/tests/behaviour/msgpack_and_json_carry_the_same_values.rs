@@ -23,7 +23,7 @@ fn sent<T: Serialize + ?Sized>(parser: Parser, args: &T) -> Args {
     received(parser, &parser.encode_event(&Nsp::root(), None, "e", args).unwrap())
 }
 
-/// Text of JSON with what only JavaScript takes.
+/// JSON text, including forms that only JavaScript accepts.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -48,7 +48,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// JavaScript knows one kind of number, and does not write infinity.
+/// JavaScript has one type of number, and writes infinity as null.
 fn as_numbers(values: &[Value]) -> Vec<Value> {
     fn one(value: &Value) -> Value {
         match value {
@@ -65,7 +65,7 @@ fn as_numbers(values: &[Value]) -> Vec<Value> {
 
 proptest! {
     #[test]
-    fn what_is_passed_on_means_the_same(items in vec(json(), 0..4)) {
+    fn arguments_passed_on_as_msgpack_mean_the_same(items in vec(json(), 0..4)) {
         let comma = if items.is_empty() { "" } else { "," };
         let text = format!("53-[\"e\"{comma}{}]", items.join(","));
         let original = common::args(&text, &[b"zero", b"one", b"two"]);
@@ -83,7 +83,7 @@ proptest! {
         fuzzing::decode(format!("{text}\x1ezero\x1eone\x1etwo").as_bytes());
     }
 
-    /// Node's server replaces what is not UTF-8, and so do we.
+    /// Bytes that are not UTF-8 are replaced, as by Node's server.
     #[test]
     fn any_bytes_are_text(bytes in vec(any::<u8>(), 0..30)) {
         let mut message = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e".to_vec();
