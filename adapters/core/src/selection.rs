@@ -125,8 +125,8 @@ pub struct Flags {
 /// without the sockets that are in a room of `except`. The id of a socket is a room that contains
 /// only this socket.
 ///
-/// If rooms were requested with empty lists only, the union is empty and the selection [reaches
-/// nobody](Self::is_nobody). On the wire of Node's adapters, no rooms means all clients. A message
+/// If rooms were requested with empty lists only, the union is empty and the selection [reaches no
+/// socket](Self::selects_none). On the wire of Node's adapters, no rooms means all clients. A message
 /// with such a selection must therefore not be published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -137,23 +137,23 @@ pub struct Selection {
     /// How to send.
     pub flags: Flags,
     /// Rooms were requested, but all lists were empty.
-    pub(crate) nobody: bool,
+    pub(crate) none: bool,
 }
 
 impl Selection {
     /// Adds rooms to reach. An empty list adds no recipients.
     pub fn to(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.rooms);
-        self.nobody = self.rooms.is_empty();
+        self.none = self.rooms.is_empty();
     }
 
     /// Returns whether the selection has no recipients because [`to`](Self::to) was called with
     /// empty lists only.
-    pub fn is_nobody(&self) -> bool {
-        self.nobody && self.rooms.is_empty()
+    pub fn selects_none(&self) -> bool {
+        self.none && self.rooms.is_empty()
     }
 
-    /// Adds rooms to exclude. An empty list excludes nobody.
+    /// Adds rooms to exclude. An empty list excludes no socket.
     pub fn except(&mut self, rooms: impl IntoRooms) {
         rooms.append_to(&mut self.except);
     }
@@ -179,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_of_rooms_selects_nobody() {
+    fn an_empty_list_of_rooms_selects_no_socket() {
         let mut selection = Selection::default();
-        assert!(!selection.is_nobody(), "without requested rooms, all clients are selected");
+        assert!(!selection.selects_none(), "without requested rooms, all clients are selected");
         selection.except(Vec::<Room>::new());
-        assert!(!selection.is_nobody());
+        assert!(!selection.selects_none());
         selection.to(Vec::<Room>::new());
-        assert!(selection.is_nobody());
+        assert!(selection.selects_none());
         selection.to("a");
-        assert!(!selection.is_nobody(), "the union with a room is that room");
+        assert!(!selection.selects_none(), "the union with a room is that room");
         selection.to(Vec::<Room>::new());
-        assert!(!selection.is_nobody());
+        assert!(!selection.selects_none());
     }
 }

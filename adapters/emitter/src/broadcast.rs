@@ -19,7 +19,7 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Also selects the clients in these rooms. An empty list selects nobody: unless another room is named, nothing is
+    /// Also selects the clients in these rooms. An empty list selects no client: unless another room is named, nothing is
     /// published.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
@@ -31,7 +31,7 @@ impl Broadcast {
         self.to(rooms)
     }
 
-    /// Excludes the clients in these rooms. An empty list excludes nobody.
+    /// Excludes the clients in these rooms. An empty list excludes no client.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.except(rooms);
         self
@@ -107,7 +107,7 @@ impl Broadcast {
 
     pub(crate) async fn publish(&self, body: Body) -> Result<(), EmitError> {
         // To Node's servers a message without rooms is one to everybody.
-        if self.selection.is_nobody() {
+        if self.selection.selects_none() {
             return Ok(());
         }
         let message =

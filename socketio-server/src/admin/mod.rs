@@ -16,7 +16,7 @@ use socketio_parser::{Value, javascript_date, value};
 
 use self::{authentication::Authentication, observer::observe, server_stats::ServerStats};
 use crate::{
-    namespace::{Namespace, inner::NamespaceInner, registry::Registry},
+    namespace::{Namespace, NamespaceInner, registry::Registry},
     server::Server,
     socket::Socket,
 };

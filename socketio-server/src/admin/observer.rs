@@ -24,14 +24,16 @@ const UPGRADE_CHECKS: u32 = 30;
 
 pub(super) fn observe(page: &Arc<Page>, namespace: &Namespace, runtime: &Handle) {
     let it = page.clone();
-    let _ =
-        namespace.0.on_shared.set(Box::new(move |socket: &Socket| {
-            it.emit("socket_updated", &value!({
-            "id": socket.id(),
-            "nsp": socket.nsp().as_str(),
-            "data": socket.shared::<serde_json::Value>().map(Value::from).unwrap_or_default()
-        }));
-        }));
+    namespace.set_shared_listener(move |socket: &Socket| {
+        it.emit(
+            "socket_updated",
+            &value!({
+                "id": socket.id(),
+                "nsp": socket.nsp().as_str(),
+                "data": socket.shared::<serde_json::Value>().map(Value::from).unwrap_or_default()
+            }),
+        );
+    });
     let it = page.clone();
     namespace.on_connection(move |socket: Socket| {
         it.emit(

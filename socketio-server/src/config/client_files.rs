@@ -73,7 +73,7 @@ impl ClientFiles {
     }
 
     /// Responds to a request for one of the files.
-    pub(crate) fn answer(&self, name: &str, request: &Parts) -> Option<Response<Bytes>> {
+    pub(crate) fn respond(&self, name: &str, request: &Parts) -> Option<Response<Bytes>> {
         let (_, content) = self.0.files.iter().find(|(known, _)| *known == name)?;
         if request.method != Method::GET && request.method != Method::HEAD {
             return None;

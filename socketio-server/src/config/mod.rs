@@ -443,7 +443,7 @@ impl ServerConfig {
     /// # }
     /// ```
     pub fn serve_client(self, files: ClientFiles) -> Self {
-        self.engine(|engine| engine.files(move |name, request| files.answer(name, request)))
+        self.engine(|engine| engine.files(move |name, request| files.respond(name, request)))
     }
 
     /// Turns on connection state recovery (off by default). A client that lost its connection and

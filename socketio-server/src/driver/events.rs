@@ -1,10 +1,7 @@
 //! Events of the client: they wait in the inbox of their namespace, and their handlers start in the
 //! order of arrival.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    task::Context,
-};
+use std::{sync::Arc, task::Context};
 
 use socketio_core::Listener;
 use socketio_parser::{AckId, Args, Nsp};
@@ -108,7 +105,7 @@ impl Driver {
 
     /// Takes the handlers of a namespace. The caller puts them back for the next event of this turn.
     fn take_table(&mut self, namespace: &Namespace) -> Arc<Table> {
-        let version = namespace.0.table_version.load(Ordering::Acquire);
+        let version = namespace.table_version();
         let table = self.table.take().filter(|table| table.version == version);
         table.unwrap_or_else(|| namespace.table())
     }

@@ -151,7 +151,7 @@ impl Driver {
     /// Returns the socket's membership in its namespace. When it is dropped, the client has left
     /// the namespace.
     pub(super) fn membership(&self, namespace: &Namespace) -> Lease {
-        if namespace.0.child.get().is_none() {
+        if !namespace.is_child() {
             return Lease::default();
         }
         let (registry, namespace) = (Arc::downgrade(&self.registry), Arc::downgrade(&namespace.0));

@@ -4,7 +4,7 @@
 use std::{
     fmt, mem,
     ops::Deref,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
 };
 
 use socketio_parser::Args;
@@ -14,7 +14,7 @@ use crate::{
         EventContext, EventMiddlewareContext, Handler, OutgoingListener, erase,
         table::{Listener, ListenerId, Table},
     },
-    namespace::{Namespace, inner::NamespaceInner},
+    namespace::{Namespace, NamespaceInner},
     socket::{Socket, inner::SocketInner},
 };
 
@@ -123,10 +123,7 @@ impl ListenerHandle {
     pub fn remove(&self) -> bool {
         match &self.place {
             WeakPlace::Namespace(namespace) => {
-                let Some(namespace) = namespace.upgrade() else { return false };
-                let removed =
-                    Namespace(namespace.clone()).change_with(|it| it.remove_listener(self.id));
-                !removed.is_empty() || namespace.server_side.remove_listener(self.id)
+                namespace.upgrade().is_some_and(|it| Namespace(it).remove_listener(self.id))
             }
             WeakPlace::Socket(socket) => {
                 let Some(socket) = socket.upgrade() else { return false };
@@ -210,7 +207,7 @@ impl Socket {
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
     ) -> Registration<'_, Self> {
-        self.namespace().0.has_outgoing.store(true, Ordering::Relaxed);
+        self.namespace().set_has_outgoing_listeners();
         self.register(|table| outgoing(listener).append_to(Arc::make_mut(&mut table.outgoing)))
     }
 
@@ -219,7 +216,7 @@ impl Socket {
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
     ) -> Registration<'_, Self> {
-        self.namespace().0.has_outgoing.store(true, Ordering::Relaxed);
+        self.namespace().set_has_outgoing_listeners();
         self.register(|table| outgoing(listener).prepend_to(Arc::make_mut(&mut table.outgoing)))
     }
 
@@ -323,7 +320,7 @@ impl Namespace {
         &self,
         listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
     ) -> Registration<'_, Self> {
-        self.0.has_outgoing.store(true, Ordering::Relaxed);
+        self.set_has_outgoing_listeners();
         self.register(|table| outgoing(listener).append_to(Arc::make_mut(&mut table.outgoing)))
     }
 

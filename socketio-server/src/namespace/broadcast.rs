@@ -18,13 +18,12 @@ use crate::{
     config::Overflow,
     error::{BroadcastAckError, ClusterError, EmitError},
     namespace::{
-        Namespace,
+        Namespace, NamespaceInner,
         cluster::{LocalDelivery, Membership, Relay},
         delivery::Delivery,
-        inner::NamespaceInner,
         recovery::{LogOffset, RecoveryLog},
     },
-    socket::{Socket, inner::SocketInner, outgoing},
+    socket::{Socket, inner::SocketInner},
 };
 
 /// A broadcast under construction. Each modifier returns a new value, which can be kept and used
@@ -167,14 +166,14 @@ impl Broadcast {
         let namespace = &self.namespace.0;
         if let Delivery::LocalLog(log) = &namespace.delivery
             && !self.selection.flags.volatile
-            && !self.selection.is_nobody()
+            && !self.selection.selects_none()
         {
             return self.deliver_at(log, LogOffset::Local(log.next_offset()), event, args);
         }
         let frames = namespace.config.parser.encode_event(&namespace.nsp, None, event, args)?;
         let frames = self.prepare(frames);
         let targets = self.targets();
-        outgoing::notify(&self.namespace, &targets, event, args);
+        self.namespace.notify_outgoing(&targets, event, args);
         for target in targets {
             self.queue(&target, frames.clone());
         }
@@ -182,20 +181,21 @@ impl Broadcast {
     }
 
     /// Delivers an event at its position in a log to the recipients of this node.
-    pub(crate) fn deliver_at<T: Serialize + ?Sized>(
+    pub(crate) fn deliver_at<'a, T: Serialize + ?Sized>(
         &self,
         log: &RecoveryLog,
-        offset: LogOffset<'_>,
+        offset: impl Into<LogOffset<'a>>,
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
+        let offset = offset.into();
         let NamespaceInner { nsp, config, .. } = &*self.namespace.0;
         let frames = config.parser.encode_event_at(nsp, event, args, &offset.to_string())?;
         let frames = self.prepare(frames);
         // Listeners are called before the event is queued. The recipients are selected once more
         // under the lock of the log, because a client may return in the meantime.
-        if outgoing::has_listeners(&self.namespace) {
-            outgoing::notify(&self.namespace, &self.targets(), event, args);
+        if self.namespace.has_outgoing_listeners() {
+            self.namespace.notify_outgoing(&self.targets(), event, args);
         }
         let recipients = (&self.selection, self.without.as_ref());
         for full in log.deliver(&self.namespace, recipients, offset, frames) {
@@ -281,7 +281,7 @@ impl Broadcast {
         let (id, frames) = self.encode_with_ack(event, args)?;
         let targets = self.targets();
         let expected = targets.len();
-        outgoing::notify(&self.namespace, &targets, event, args);
+        self.namespace.notify_outgoing(&targets, event, args);
         let (collector, all) = Collector::new(expected);
         let mut pending = Pending { broadcast: self, id, targets: Vec::with_capacity(expected) };
         let mut waiting = JoinSet::new();
@@ -304,7 +304,7 @@ impl Broadcast {
     pub(crate) fn relay(&self, args: &Args, runtime: &Handle, relay: impl Fn() -> Relay) -> usize {
         let Ok((id, frames)) = self.encode_with_ack(args.event(), args) else { return 0 };
         let targets = self.targets();
-        outgoing::notify(&self.namespace, &targets, args.event(), args);
+        self.namespace.notify_outgoing(&targets, args.event(), args);
         let has_sent = |target: &&Arc<SocketInner>| match self.emit_with_ack_to(
             target,
             id,
@@ -484,7 +484,7 @@ impl Broadcast {
     /// selection of no socket must stay on this node, because on the wire it would select all
     /// sockets.
     pub(crate) fn cluster(&self) -> Option<&Arc<Membership>> {
-        let here = self.selection.flags.local || self.selection.is_nobody();
+        let here = self.selection.flags.local || self.selection.selects_none();
         if here { None } else { self.namespace.join_cluster() }
     }
 

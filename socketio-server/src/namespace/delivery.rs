@@ -8,11 +8,18 @@
 //! is full. Under the lock events are only queued: they are encoded before, and tasks are woken and
 //! user code is called after.
 
-use std::{slice, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    slice,
+    sync::Arc,
+};
 
 use engineio_server::{Frames, internal::settings};
 use serde::Serialize;
-use socketio_adapter::recovery::{Handover, HandoverRequest};
+use socketio_adapter::{
+    event_args,
+    recovery::{Handover, HandoverRequest},
+};
 
 use crate::{
     config::ServerConfig,
@@ -22,7 +29,7 @@ use crate::{
         cluster::{LocalDelivery, Membership},
         recovery::{Claim, EngineLog, Lease, RecoveryLog, Resume, ReturningSocket},
     },
-    socket::{inner::SocketInner, outgoing},
+    socket::{Socket, inner::SocketInner},
 };
 
 /// How the events of a namespace are delivered.
@@ -90,13 +97,36 @@ impl Namespace {
             Delivery::LocalLog(log) => {
                 let offset = log.next_offset();
                 let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
-                outgoing::notify(self, slice::from_ref(socket), event, args);
+                self.notify_outgoing(slice::from_ref(socket), event, args);
                 log.send(socket, offset, compressible(frames))
             }
             Delivery::Direct | Delivery::EngineLog(_) => {
                 let frames = parser.encode_event(nsp, None, event, args)?;
-                outgoing::notify(self, slice::from_ref(socket), event, args);
+                self.notify_outgoing(slice::from_ref(socket), event, args);
                 socket.send(compressible(frames))
+            }
+        }
+    }
+
+    /// Calls the recipients' listeners for outgoing events. Costs one load if there are none.
+    pub(crate) fn notify_outgoing<T: Serialize + ?Sized>(
+        &self,
+        recipients: &[Arc<SocketInner>],
+        event: &str,
+        args: &T,
+    ) {
+        if !self.has_outgoing_listeners() || recipients.is_empty() {
+            return;
+        }
+        let Ok(args) = event_args(event, args) else { return };
+        let table = self.table();
+        for recipient in recipients {
+            let own = recipient.with_handlers(|own| own.outgoing.clone());
+            let socket = Socket(recipient.clone());
+            for listener in table.outgoing.iter().chain(own.iter()) {
+                if catch_unwind(AssertUnwindSafe(|| (listener.handler)(&socket, &args))).is_err() {
+                    tracing::error!(target: "socketio::socket", "a listener for outgoing events panicked");
+                }
             }
         }
     }

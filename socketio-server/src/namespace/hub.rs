@@ -272,7 +272,7 @@ impl<M: Member> Hub<M> {
         without: Option<&str>,
         targets: &mut Vec<M>,
     ) {
-        if selection.is_nobody() {
+        if selection.selects_none() {
             return;
         }
         let state = read(&self.state);
@@ -682,7 +682,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hub_is_what_the_naive_model_is(steps in steps()) {
+        fn a_hub_agrees_with_the_naive_model(steps in steps()) {
             let (hub, mut model) = (Hub::default(), Model::new());
             for step in steps {
                 apply(&hub, &mut model, step);
@@ -777,7 +777,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_of_a_members_id_exists_as_long_as_anybody_is_in_it() {
+    fn a_room_of_a_members_id_exists_while_it_has_members() {
         let hub = Hub::default();
         let mut receiver = hub.room_changes();
         let join = |id: &str, room: &str| hub.join(id, vec![room.into()], RoomLimits::NONE);

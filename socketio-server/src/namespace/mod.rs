@@ -1,10 +1,10 @@
 //! A namespace: handlers declared once for all its sockets, and broadcasts to all of them.
 
 pub(crate) mod broadcast;
+mod child;
 pub(crate) mod cluster;
 pub(crate) mod delivery;
 pub(crate) mod hub;
-pub(crate) mod inner;
 pub(crate) mod methods;
 pub(crate) mod parent;
 pub(crate) mod recovery;
@@ -14,6 +14,7 @@ pub(crate) mod rule;
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc, OnceLock, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -24,23 +25,23 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_core::typed_emit;
 use socketio_parser::{Event, Nsp};
+use tokio::sync::Notify;
 
 use crate::{
     config::ServerConfig,
     error::{BroadcastAckError, EmitError},
     handlers::{
-        ConnectContext, ConnectHandler, DisconnectContext, ErrorHandler, EventContext, Failure,
-        Handler, Registration, TypedHandler, erase, erase_typed,
+        ConnectContext, DisconnectContext, ErrorHandler, EventContext, Failure, Handler,
+        Registration, TypedHandler, erase, erase_typed,
         table::{Listener, ListenerId, Table},
     },
     namespace::{
         broadcast::Broadcast,
+        child::Child,
         cluster::{Membership, ServerHandlers},
         delivery::Delivery,
         hub::Hub,
-        inner::{Child, Gate, NamespaceInner, Origin},
         methods::broadcast_methods,
-        rule::Params,
     },
     socket::{Socket, inner::SocketInner},
     stats::Counters,
@@ -69,6 +70,48 @@ use crate::{
 #[derive(Clone)]
 pub struct Namespace(pub(crate) Arc<NamespaceInner>);
 
+/// A listener for changes of the shared values of sockets.
+type SharedListener = Box<dyn Fn(&Socket) + Send + Sync>;
+
+pub(crate) struct NamespaceInner {
+    nsp: Nsp,
+    hub: Hub<Arc<SocketInner>>,
+    config: Arc<ServerConfig>,
+    counters: Arc<Counters>,
+    /// The listeners. The table is replaced as a whole when it changes, so an event only takes a
+    /// reference.
+    table: RwLock<Arc<Table>>,
+    /// The version of the table, so that a driver need not lock the table to see that it has not
+    /// changed.
+    table_version: AtomicU64,
+    on_error: RwLock<Option<ErrorHandler>>,
+    /// Whether the namespace or one of its sockets has, or has had, a listener for outgoing events.
+    has_outgoing: AtomicBool,
+    /// One counter of ack ids for all sockets, so that a broadcast that requests acks is encoded
+    /// once.
+    ack_ids: AtomicU64,
+    /// Set if the namespace has a parent: from its creation, or since a parent's function has
+    /// accepted it.
+    child: OnceLock<Child>,
+    /// The number of parents whose functions are asked at each CONNECT: those declared before the
+    /// namespace, or up to its own parent.
+    deciding_parents: AtomicUsize,
+    closed: AtomicBool,
+    /// Whether the namespace or the server is being closed.
+    ending: AtomicBool,
+    gate: Gate,
+    delivery: Delivery,
+    /// Present if there is an adapter.
+    membership: Option<Arc<Membership>>,
+    /// The number of sockets in existence, connected or not. Their handlers may still be running.
+    sockets: AtomicUsize,
+    /// Notified when the last socket is dropped.
+    deserted: Notify,
+    server_side: ServerHandlers,
+    /// Called when the shared value of a socket has changed. Set by the Admin UI.
+    on_shared: OnceLock<SharedListener>,
+}
+
 impl Namespace {
     /// Creates a namespace. `deciding_parents` is the number of parents that were declared before it.
     pub(crate) fn new(
@@ -77,76 +120,6 @@ impl Namespace {
         counters: Arc<Counters>,
         deciding_parents: usize,
     ) -> Self {
-        let this = Self::build(nsp, config, counters);
-        this.0.deciding_parents.store(deciding_parents, Ordering::Release);
-        this
-    }
-
-    /// Creates a child with the current handlers of the parent's template. The parent is the last
-    /// of the first `deciding_parents` parents.
-    pub(crate) fn child(
-        template: &Namespace,
-        nsp: Nsp,
-        params: Params,
-        origin: Origin,
-        deciding_parents: usize,
-    ) -> Self {
-        let (config, counters) = (template.0.config.clone(), template.0.counters.clone());
-        let this = Self::new(nsp, config, counters, deciding_parents);
-        let table = template.table();
-        let _ = this.0.child.set(Child {
-            parent: template.clone(),
-            params,
-            origin,
-            inherited: table.middlewares.len(),
-            declared: AtomicBool::new(origin == Origin::DeclaredByName),
-            users: AtomicUsize::new(0),
-        });
-        let table = if table.has_once() { Arc::new(table.renewed()) } else { table };
-        this.0.table_version.store(table.version, Ordering::Release);
-        *write(&this.0.table) = table;
-        this.0.server_side.precede(&template.0.server_side);
-        let outgoing = template.0.has_outgoing.load(Ordering::Relaxed);
-        this.0.has_outgoing.store(outgoing, Ordering::Relaxed);
-        *write(&this.0.on_error) = template.error_handler();
-        this
-    }
-
-    /// Makes a namespace that the application declared a child of a parent. The parent's handlers
-    /// are inserted before its own.
-    fn adopt(&self, template: &Namespace) {
-        let _ = self.0.child.set(Child {
-            parent: template.clone(),
-            params: Params::default(),
-            origin: Origin::DeclaredByFunction,
-            inherited: 0,
-            declared: AtomicBool::new(true),
-            users: AtomicUsize::new(0),
-        });
-        let first = template.table();
-        self.change_with(|table| *table = table.preceded_by(&first));
-        self.0.server_side.precede(&template.0.server_side);
-        if template.0.has_outgoing.load(Ordering::Relaxed) {
-            self.0.has_outgoing.store(true, Ordering::Relaxed);
-        }
-        let mut on_error = write(&self.0.on_error);
-        *on_error = on_error.take().or_else(|| template.error_handler());
-    }
-
-    /// Returns the middlewares that decide on a CONNECT: the current ones of the parent whose
-    /// function has accepted the client, those of the parent that covers the name, then the
-    /// namespace's own.
-    pub(crate) fn middlewares(&self, accepted_by: Option<&Namespace>) -> Vec<ConnectHandler> {
-        let child = self.0.child.get();
-        let by_name = child.filter(|child| child.is_covered_by_name()).map(|child| &child.parent);
-        let parents: Vec<_> = accepted_by.into_iter().chain(by_name).map(Self::table).collect();
-        let table = self.table();
-        let own = table.middlewares.iter().skip(child.map_or(0, |child| child.inherited));
-        let inherited = parents.iter().flat_map(|parent| &parent.middlewares);
-        inherited.chain(own).map(|middleware| middleware.handler.clone()).collect()
-    }
-
-    fn build(nsp: Nsp, config: Arc<ServerConfig>, counters: Arc<Counters>) -> Self {
         let membership = config.adapter.clone().map(|adapter| {
             let (limits, counters) = (config.cluster.clone(), counters.clone());
             let recovers = config.recovery.is_some();
@@ -164,13 +137,13 @@ impl Namespace {
             has_outgoing: AtomicBool::new(false),
             ack_ids: AtomicU64::new(0),
             child: OnceLock::new(),
-            deciding_parents: AtomicUsize::new(0),
+            deciding_parents: deciding_parents.into(),
             closed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             gate: Gate::default(),
             membership,
             sockets: AtomicUsize::new(0),
-            deserted: tokio::sync::Notify::new(),
+            deserted: Notify::new(),
             on_shared: OnceLock::new(),
             server_side: ServerHandlers::default(),
         }))
@@ -179,12 +152,6 @@ impl Namespace {
     /// Returns the name, with its leading slash.
     pub fn name(&self) -> &str {
         self.0.nsp.as_ref()
-    }
-
-    /// Returns the parameters that the parent's pattern extracts from the name. They are empty if
-    /// the namespace has no parent with a pattern.
-    pub fn params(&self) -> Params {
-        self.0.child.get().map(|child| child.params.clone()).unwrap_or_default()
     }
 
     pub(crate) fn nsp(&self) -> &Nsp {
@@ -440,6 +407,41 @@ impl Namespace {
         Registration::in_namespace(self, self.change_with(add))
     }
 
+    /// Sets the function that is called when the shared value of a socket has changed.
+    #[cfg(feature = "admin")]
+    pub(crate) fn set_shared_listener(&self, listener: impl Fn(&Socket) + Send + Sync + 'static) {
+        let _ = self.0.on_shared.set(Box::new(listener));
+    }
+
+    /// Calls the listener for changes of shared values, if there is one.
+    pub(crate) fn notify_shared(&self, socket: &Socket) {
+        if let Some(listener) = self.0.on_shared.get() {
+            listener(socket);
+        }
+    }
+
+    /// Returns whether the namespace or one of its sockets has, or has had, a listener for outgoing
+    /// events.
+    pub(crate) fn has_outgoing_listeners(&self) -> bool {
+        self.0.has_outgoing.load(Ordering::Relaxed)
+    }
+
+    /// Records that there is a listener for outgoing events.
+    pub(crate) fn set_has_outgoing_listeners(&self) {
+        self.0.has_outgoing.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the version of the table of handlers.
+    pub(crate) fn table_version(&self) -> u64 {
+        self.0.table_version.load(Ordering::Acquire)
+    }
+
+    /// Removes a listener. Returns whether it was there.
+    pub(crate) fn remove_listener(&self, id: ListenerId) -> bool {
+        let removed = self.change_with(|table| table.remove_listener(id));
+        !removed.is_empty() || self.0.server_side.remove_listener(id)
+    }
+
     /// Changes the handlers. The caller must drop the returned value without holding a lock.
     pub(crate) fn change_with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut guard = write(&self.0.table);
@@ -475,5 +477,88 @@ impl Namespace {
         ///
         /// See [`BroadcastAckError`].
         async fn emit_event_with_ack() -> Result<Vec<R>, BroadcastAckError<R>>;
+    }
+}
+
+impl Drop for NamespaceInner {
+    /// Leaves the cluster.
+    fn drop(&mut self) {
+        if let Some(membership) = &self.membership {
+            membership.close();
+        }
+    }
+}
+
+impl NamespaceInner {
+    /// Counts a socket until [`socket_dropped`](Self::socket_dropped) is called.
+    pub(crate) fn socket_created(&self) {
+        self.sockets.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn socket_dropped(&self) {
+        if self.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.deserted.notify_waiters();
+        }
+    }
+
+    /// Waits until all sockets of the namespace have been dropped.
+    pub(crate) async fn deserted(&self) {
+        loop {
+            let mut gone = pin!(self.deserted.notified());
+            gone.as_mut().enable();
+            if self.sockets.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Marks the namespace as ending. From now on no client can recover a session.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        if let Some(log) = self.delivery.log() {
+            log.notify_sessions_changed();
+        }
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+/// Keeps clients out of a namespace until the application's listeners for new namespaces have
+/// returned.
+#[derive(Default)]
+struct Gate {
+    open: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.opened.notify_waiters();
+    }
+
+    /// Waits until the gate is open.
+    async fn opened(&self) {
+        let mut opened = pin!(self.opened.notified());
+        opened.as_mut().enable();
+        if !self.is_open() {
+            opened.await;
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     error::HandlerError,
     namespace::{
         Namespace,
-        inner::Origin,
+        child::Origin,
         recovery::RecoveryLog,
         rule::{NamespaceRequest, Params, Rule},
     },
@@ -274,7 +274,7 @@ impl Registry {
         let deciding = namespace.0.deciding_parents.load(Ordering::Acquire);
         let mut accepted_by = None;
         for parent in parents.iter().take(deciding).filter(|parent| parent.rule.is_function()) {
-            if parent.rule.answers(request).await?.is_some() {
+            if parent.rule.params_for(request).await?.is_some() {
                 self.adopt(namespace, parent);
                 accepted_by = Some(parent.template.clone());
                 break;
@@ -309,7 +309,7 @@ impl Registry {
     ) -> Result<Option<Entered>, HandlerError> {
         let parents = self.read().parents.clone();
         for (at, parent) in parents.iter().enumerate() {
-            if let Some(params) = parent.rule.answers(request).await? {
+            if let Some(params) = parent.rule.params_for(request).await? {
                 return self.make_child(parent, at, &request.nsp, params);
             }
         }

@@ -161,7 +161,7 @@ impl Rule {
     }
 
     /// Returns the parameters if the rule covers the requested name.
-    pub(crate) async fn answers(
+    pub(crate) async fn params_for(
         &self,
         request: &NamespaceRequest,
     ) -> Result<Option<Params>, HandlerError> {

@@ -12,7 +12,7 @@ impl Server {
     /// let stats = io.stats();
     /// println!("{} sockets in {} rooms", stats.sockets, stats.rooms);
     /// println!("{} of {} handlers failed", stats.handlers.failed, stats.handlers.started);
-    /// println!("{} answers are awaited", stats.acks.pending());
+    /// println!("{} acks are awaited", stats.acks.pending());
     /// ```
     pub fn stats(&self) -> Stats {
         self.registry().stats()

@@ -171,9 +171,7 @@ impl Socket {
 
     fn shared_changed(&self) {
         self.0.session_changed();
-        if let Some(listener) = self.namespace().0.on_shared.get() {
-            listener(self);
-        }
+        self.namespace().notify_shared(self);
     }
 
     /// Returns whether this socket has recovered the session of an earlier connection: its id,

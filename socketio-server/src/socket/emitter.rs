@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::{
     client::waiter::Waiter,
     error::{AckError, EmitError},
-    socket::{Socket, outgoing},
+    socket::Socket,
 };
 
 /// An event to one socket under construction.
@@ -136,7 +136,7 @@ impl<'a> Emitter<'a> {
 
     fn announce<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
         let socket = std::slice::from_ref(&self.socket.0);
-        outgoing::notify(self.socket.namespace(), socket, event, args);
+        self.socket.namespace().notify_outgoing(socket, event, args);
     }
 }
 

@@ -69,7 +69,7 @@ impl SocketInner {
         stored: Option<Box<Stored>>,
     ) -> Self {
         let state = AtomicU8::new(CONNECTING);
-        namespace.0.sockets.fetch_add(1, Ordering::AcqRel);
+        namespace.0.socket_created();
         Self {
             id,
             namespace,
@@ -113,7 +113,7 @@ impl SocketInner {
     /// its session gets another socket with the same id.
     pub(crate) fn is_member(self: &Arc<Self>) -> bool {
         let successor = |it: Arc<Self>| !Arc::ptr_eq(&it, self);
-        !self.is_disconnected() || !self.namespace.0.hub.get(&self.id).is_some_and(successor)
+        !self.is_disconnected() || !self.namespace.hub().get(&self.id).is_some_and(successor)
     }
 
     pub(crate) fn is_recovered(&self) -> bool {
@@ -220,9 +220,7 @@ impl SocketInner {
 
 impl Drop for SocketInner {
     fn drop(&mut self) {
-        if self.namespace.0.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.namespace.0.deserted.notify_waiters();
-        }
+        self.namespace.0.socket_dropped();
     }
 }
 

@@ -4,7 +4,6 @@ pub(crate) mod ack;
 pub(crate) mod data;
 pub(crate) mod emitter;
 pub(crate) mod inner;
-pub(crate) mod outgoing;
 pub(crate) mod reliable;
 pub(crate) mod stored;
 
@@ -74,7 +73,7 @@ impl Socket {
     /// Returns a parameter of the namespace's name, as defined by its
     /// [pattern](crate::Server::of_pattern).
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.0.namespace.0.child.get()?.params.get(name)
+        self.0.namespace.param(name)
     }
 
     /// Returns whether the socket has been connected to the namespace and still is.

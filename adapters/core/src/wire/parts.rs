@@ -151,7 +151,7 @@ fn selection(opts: &Value) -> Result<Selection, MessageError> {
         rooms: rooms(field("rooms"), "opts")?,
         except: rooms(field("except"), "opts")?,
         flags,
-        nobody: false,
+        none: false,
     })
 }
 

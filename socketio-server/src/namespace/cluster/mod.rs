@@ -4,13 +4,9 @@
 mod details;
 mod membership;
 mod namespace;
-mod node;
-mod publish_order;
-mod queue;
 mod remote;
 mod remote_emitter;
 mod server_side;
-mod warnings;
 
 #[cfg(feature = "admin")]
 pub(crate) use details::details;

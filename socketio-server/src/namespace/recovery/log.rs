@@ -26,9 +26,8 @@ use crate::{
     config::recovery::Recovery,
     error::EmitError,
     namespace::{
-        Namespace,
+        Namespace, NamespaceInner,
         hub::RoomLimits,
-        inner::NamespaceInner,
         recovery::{
             Lease, Resume,
             catch_up::CatchUp,
@@ -79,6 +78,12 @@ pub(crate) enum LogOffset<'a> {
     Local(u64),
     /// In the log of an engine.
     Engine(&'a Offset),
+}
+
+impl<'a> From<&'a Offset> for LogOffset<'a> {
+    fn from(offset: &'a Offset) -> Self {
+        Self::Engine(offset)
+    }
 }
 
 impl fmt::Display for LogOffset<'_> {

@@ -21,8 +21,8 @@ use tokio::{
 
 use crate::{
     namespace::{
+        NamespaceInner,
         cluster::Membership,
-        inner::NamespaceInner,
         recovery::{engine_log::EngineLog, session_transfer::in_time},
     },
     socket::inner::SocketInner,

@@ -17,16 +17,13 @@ use tokio::runtime::Handle;
 
 use crate::{
     namespace::{
-        Namespace,
+        Namespace, NamespaceInner,
         broadcast::Broadcast,
         cluster::{
             details::details,
-            membership::{Membership, Relay, Stage},
+            membership::{Membership, Relay, Stage, warnings::Warnings},
             server_side,
-            warnings::Warnings,
         },
-        inner::NamespaceInner,
-        recovery::LogOffset,
     },
     sync::lock,
 };
@@ -333,7 +330,6 @@ impl Node {
             return false;
         }
         let broadcast = Broadcast::on_this_node(namespace, selection.clone());
-        let offset = LogOffset::Engine(offset);
         if let Err(error) = broadcast.deliver_at(engine.log(), offset, args.event(), args) {
             tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
         }

@@ -1,5 +1,10 @@
 //! A namespace's membership in the cluster: what it publishes, requests and awaits. It does not
-//! know sockets.
+//! know sockets. Its task (`node.rs`) does.
+
+mod node;
+mod publish_order;
+mod queue;
+mod warnings;
 
 use std::{
     collections::HashSet,
@@ -18,37 +23,32 @@ use socketio_adapter::{
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::{
-    error::ClusterError,
-    namespace::cluster::{
-        publish_order::PublishOrder,
-        queue::{Outgoing, Queue},
-    },
-    stats::Counters,
-    sync::lock,
-    time::now,
+use self::{
+    publish_order::PublishOrder,
+    queue::{Outgoing, Queue},
 };
+use crate::{error::ClusterError, stats::Counters, sync::lock, time::now};
 
 pub(crate) struct Membership {
-    pub(super) adapter: Arc<dyn ClusterAdapter>,
-    pub(super) seat: Seat,
+    adapter: Arc<dyn ClusterAdapter>,
+    seat: Seat,
     pub(super) limits: ClusterLimits,
     machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
-    pub(super) queue: Queue,
-    pub(super) link: OnceLock<Arc<dyn Link>>,
+    queue: Queue,
+    link: OnceLock<Arc<dyn Link>>,
     /// The session store that all nodes share, if there is one.
-    pub(super) store: OnceLock<Arc<dyn SessionStore>>,
+    store: OnceLock<Arc<dyn SessionStore>>,
     /// Whether events are published before they are delivered on this node.
     logged: bool,
-    pub(super) order: PublishOrder,
+    order: PublishOrder,
     /// Number of sessions on their way to the store.
     transfers: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
-    pub(super) started: AtomicBool,
+    started: AtomicBool,
     /// Notified when the earliest deadline may have changed.
-    pub(super) deadline_changed: Notify,
+    deadline_changed: Notify,
     /// Rooms that were reported to the back-end. Only the membership's own task accesses them.
-    pub(super) announced_rooms: Mutex<HashSet<Room>>,
+    announced_rooms: Mutex<HashSet<Room>>,
     /// Number of running handlers of server-side events.
     pub(super) handlers: AtomicUsize,
     /// Resolves when the last handler of a server-side event has started.
@@ -58,7 +58,7 @@ pub(crate) struct Membership {
 
 /// The stages of a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(super) enum Stage {
+enum Stage {
     Joining,
     Joined,
     Leaving,
@@ -75,7 +75,7 @@ pub(crate) enum LocalDelivery {
 }
 
 /// A request of another node to this one.
-pub(super) type NodeRequest = (NodeId, Body);
+type NodeRequest = (NodeId, Body);
 
 impl Membership {
     pub(crate) fn new(
@@ -179,7 +179,7 @@ impl Membership {
     }
 
     /// Waits until no session is on its way to the store.
-    pub(super) async fn transfers_ended(&self) {
+    async fn transfers_ended(&self) {
         // The sender lives in `self`.
         let _ = self.transfers.subscribe().wait_for(|transfers| *transfers == 0).await;
     }
@@ -278,13 +278,13 @@ impl Membership {
     }
 
     /// Processes a message. Returns the requests that this node must execute.
-    pub(super) fn receive(&self, message: Message) -> Vec<NodeRequest> {
+    fn receive(&self, message: Message) -> Vec<NodeRequest> {
         let ((), outputs) = self.with(|machine| machine.receive(now(), message));
         self.process(outputs).unwrap_or_default()
     }
 
     /// Handles due timeouts. Returns when the next one is due.
-    pub(super) fn tick(&self) -> Option<Instant> {
+    fn tick(&self) -> Option<Instant> {
         let ((next, timed_out), outputs) = self.with(|machine| {
             let before = machine.timed_out();
             machine.handle_timeout(now());
@@ -301,7 +301,7 @@ impl Membership {
     }
 
     /// Returns the messages to send when the node's subscriptions are active.
-    pub(super) fn join_messages(&self) -> Vec<Message> {
+    fn join_messages(&self) -> Vec<Message> {
         let ((), outputs) = self.with(|machine| machine.join(now()));
         let published = |output| match output {
             Output::Publish(message) => Some(message),
@@ -310,12 +310,12 @@ impl Membership {
         outputs.into_iter().filter_map(published).collect()
     }
 
-    pub(super) async fn reached(&self, stage: Stage) {
+    async fn reached(&self, stage: Stage) {
         // The sender lives in `self`.
         let _ = self.stage.subscribe().wait_for(|current| *current >= stage).await;
     }
 
-    pub(super) fn set_stage(&self, stage: Stage) {
+    fn set_stage(&self, stage: Stage) {
         self.stage.send_if_modified(|current| {
             let later = *current < stage;
             if later {
@@ -417,9 +417,9 @@ impl Drop for PendingRequest {
 
 /// Forwards the ack of a client to the node that requested it.
 pub(crate) struct Relay {
-    pub(super) membership: Arc<Membership>,
-    pub(super) to: NodeId,
-    pub(super) request: RequestId,
+    membership: Arc<Membership>,
+    to: NodeId,
+    request: RequestId,
 }
 
 impl Relay {
