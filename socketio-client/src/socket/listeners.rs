@@ -102,7 +102,8 @@ type OutgoingListener = Arc<dyn Fn(&Args) + Send + Sync>;
 
 impl Socket {
     /// Adds a handler for an event of the server. Events start their handlers in the order of
-    /// arrival. Several handlers of one event start in the order in which they were added.
+    /// arrival. Several handlers of one event start in the order in which they were added. The
+    /// return value is the ack, and the first ack is sent. A handler that returns `()` sends none.
     ///
     /// A handler is an async or plain function of [extractors](EventContext). It is called for each
     /// event, so it clones what it has captured before it moves it into the future.
@@ -147,7 +148,8 @@ impl Socket {
         self.register(|it| it.add(event, Listener::once(erase(handler))))
     }
 
-    /// Adds a handler for a typed event. Its return value is the ack of the type in the contract.
+    /// Adds a handler for a typed event. Its return value is the ack of the type in the contract. A
+    /// handler that returns `()` sends an ack without arguments.
     ///
     /// ```no_run
     /// use socketio_client::{Event, Socket};
