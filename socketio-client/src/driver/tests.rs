@@ -66,8 +66,8 @@ async fn events_emitted_after_a_sleep_arrive_once_over_a_new_connection() {
         asleep.store(true, Ordering::Relaxed);
         socket.emit("n", &2).unwrap();
         socket.volatile().emit("n", &3).unwrap();
-        let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
-        assert_eq!(answer.unwrap().unwrap(), 4);
+        let ack = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
+        assert_eq!(ack.unwrap().unwrap(), 4);
         let second = socket.id().unwrap();
         assert_ne!(first, second);
         let seen = seen.lock().unwrap().clone();
@@ -86,8 +86,8 @@ async fn an_end_that_is_marked_late_holds_back_nothing_of_the_next_connection() 
     tokio::time::timeout(HANG, socket.manager().closed()).await.unwrap();
     socket.mark_end();
     tokio::time::timeout(HANG, socket.connect()).await.unwrap().unwrap();
-    let answer = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
-    assert_eq!(answer.unwrap().unwrap(), 4);
+    let ack = tokio::time::timeout(HANG, socket.emit_with_ack::<u32>("n", &4)).await;
+    assert_eq!(ack.unwrap().unwrap(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use socketio_core::{FirstAck, Reply};
 use socketio_parser::AckId;
 
-use super::{Socket, outbox::Outgoing};
+use super::Socket;
 use crate::error::{EmitError, HandlerError};
 
 /// Extractor: sends the ack that the server waits for.
@@ -80,17 +80,10 @@ impl Responder {
 
     pub(crate) fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let slot = &self.socket.slot;
-        let frames = slot.parser.encode_ack(&slot.nsp, self.id, args)?;
+        let frames = slot.parser.encode_ack(slot.nsp(), self.id, args)?;
         let shared = self.socket.manager.shared();
         shared.check(&frames)?;
-        let queued = self.first.send(|| {
-            let packet = Outgoing { frames, ack: None, volatile: false, epoch: Some(self.epoch) };
-            let mut state = slot.state();
-            if state.epoch != self.epoch || state.id.is_none() {
-                return Err(EmitError::Disconnected);
-            }
-            state.outbox.push(packet).map_err(|_| EmitError::Full)
-        })?;
+        let queued = self.first.send(|| slot.push_ack(frames, self.epoch))?;
         if queued.is_some() {
             shared.signal().packet_queued();
         }

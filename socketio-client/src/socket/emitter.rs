@@ -149,11 +149,11 @@ impl<'a> Emitter<'a> {
     }
 
     fn retries(&self) -> bool {
-        self.socket.slot.config.retries.is_some() && !self.volatile
+        self.socket.slot.config().retries.is_some() && !self.volatile
     }
 
     fn ack_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(self.socket.slot.config.ack_timeout)
+        self.timeout.unwrap_or(self.socket.slot.config().ack_timeout)
     }
 
     /// Returns whether the event is volatile and there is no open transport.
@@ -168,7 +168,7 @@ impl<'a> Emitter<'a> {
         args: &T,
     ) -> Result<Frames, EmitError> {
         let slot = &self.socket.slot;
-        let frames = slot.parser.encode_event(&slot.nsp, id, event, args)?;
+        let frames = slot.parser.encode_event(slot.nsp(), id, event, args)?;
         Ok(if self.compress { frames } else { frames.compress(false) })
     }
 
@@ -208,21 +208,9 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        if self.done {
-            return;
+        if !self.done {
+            self.socket.slot.abandon_ack(self.id);
+            self.socket.manager.shared().signal().request_made();
         }
-        let removed = {
-            let mut state = self.socket.slot.state();
-            let removed = state.outbox.remove(self.id);
-            if removed.is_none() {
-                state.abandoned_acks.push(self.id);
-            }
-            removed
-        };
-        if removed.is_some() {
-            self.socket.slot.notify_room();
-        }
-        drop(removed);
-        self.socket.manager.shared().signal().request_made();
     }
 }

@@ -77,7 +77,7 @@ impl Socket {
     /// Marks the queued packets as those of a connection that ends.
     #[cfg(test)]
     pub(crate) fn mark_end(&self) {
-        self.slot.state().outbox.end();
+        self.slot.state().mark_end();
     }
 
     /// Returns whether the state of the namespace is locked.
@@ -89,12 +89,12 @@ impl Socket {
     /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
     /// connection has a new id.
     pub fn id(&self) -> Option<String> {
-        self.slot.state().id.as_deref().map(str::to_owned)
+        self.slot.id().as_deref().map(str::to_owned)
     }
 
     /// Returns the name of the namespace.
     pub fn nsp(&self) -> &Nsp {
-        &self.slot.nsp
+        self.slot.nsp()
     }
 
     /// Returns the manager of the connection, which other namespaces may share.
@@ -104,7 +104,7 @@ impl Socket {
 
     /// Returns whether the server has granted the namespace and the connection is alive.
     pub fn is_connected(&self) -> bool {
-        self.slot.state().id.is_some()
+        self.slot.id().is_some()
     }
 
     /// Returns whether the socket is connected or will connect by itself. It is inactive after
@@ -116,7 +116,7 @@ impl Socket {
     /// Returns whether the last connection restored the previous session. In that case the server
     /// kept rooms and data, and sent the missed events.
     pub fn is_recovered(&self) -> bool {
-        self.slot.state().recovered
+        self.slot.is_recovered()
     }
 
     /// Connects, unless the socket is connected, and waits until the server has granted the
@@ -189,7 +189,7 @@ impl Socket {
 
     /// Connects, unless the socket is connected, and returns without waiting.
     pub fn open(&self) {
-        self.slot.state().request.open();
+        self.slot.request_join();
         self.manager.open();
     }
 
@@ -207,14 +207,7 @@ impl Socket {
     /// The socket starts no more event handlers; running handlers continue. The connection's task
     /// starts the `disconnect` handlers soon after.
     pub fn disconnect(&self) {
-        let waiting = {
-            let mut state = self.slot.state();
-            if !state.request.is_open() {
-                return;
-            }
-            state.request.close();
-            state.disconnect(&self.slot.nsp)
-        };
+        let Some(waiting) = self.slot.request_leave() else { return };
         for waiting in waiting {
             let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::IoClientDisconnect)));
         }
@@ -309,25 +302,14 @@ impl Socket {
     /// Waits until the outgoing queue has room for the event that [`EmitError::Full`] refused.
     /// Without a connection, it waits until there is one.
     pub async fn ready(&self) {
-        loop {
-            let room = self.slot.room.notified();
-            let ready = {
-                let mut state = self.slot.state();
-                // Not lazily: both calls reset the size of the refused event.
-                state.outbox.is_ready() & state.retries.is_ready()
-            };
-            if ready || self.manager.shared().is_ended() {
-                return;
-            }
-            room.await;
-        }
+        self.slot.ready(|| self.manager.shared().is_ended()).await;
     }
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("nsp", &self.slot.nsp)
+            .field("nsp", self.slot.nsp())
             .field("id", &self.id())
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use engineio_parser::Frames;
 use socketio_core::ListenerId;
 use socketio_parser::{AckId, Nsp, Parser};
 use tokio::sync::{Notify, oneshot};
@@ -25,11 +26,11 @@ use crate::{
 
 /// A namespace of a connection.
 pub(crate) struct NamespaceSlot {
-    pub(super) nsp: Nsp,
-    pub(super) config: SocketConfig,
+    nsp: Nsp,
+    config: SocketConfig,
     pub(super) parser: Parser,
     /// Notified when the outgoing queue has room again.
-    pub(super) room: Notify,
+    room: Notify,
     state: Mutex<NamespaceState>,
     listeners: Mutex<Arc<Listeners>>,
     has_outgoing: AtomicBool,
@@ -39,20 +40,20 @@ pub(crate) struct NamespaceSlot {
 /// The part of the state that changes together.
 pub(crate) struct NamespaceState {
     /// Whether the namespace should be joined.
-    pub(super) request: Request,
+    request: Request,
     /// The socket's id while it is connected.
-    pub(super) id: Option<Arc<str>>,
-    pub(super) recovered: bool,
+    id: Option<Arc<str>>,
+    recovered: bool,
     /// Whether the connection's task has ended, so that nothing may be queued.
     ended: bool,
     /// Counts the joins of the namespace. Acks of an earlier join are not sent.
-    pub(super) epoch: u64,
-    pub(super) outbox: Outbox<Waiter>,
-    pub(super) retries: Retries<Waiter>,
+    epoch: u64,
+    outbox: Outbox<Waiter>,
+    retries: Retries<Waiter>,
     /// Acks whose callers have stopped waiting.
-    pub(super) abandoned_acks: Vec<AckId>,
+    abandoned_acks: Vec<AckId>,
     /// Callers that wait for the next `connect` or `connect_error`.
-    pub(super) connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
+    connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
 }
 
 /// The requests of a socket's handles since the last call.
@@ -110,6 +111,64 @@ impl NamespaceSlot {
 
     pub(crate) fn request(&self) -> Request {
         self.state().request
+    }
+
+    /// Returns the socket's id while it is connected.
+    pub(super) fn id(&self) -> Option<Arc<str>> {
+        self.state().id.clone()
+    }
+
+    pub(super) fn is_recovered(&self) -> bool {
+        self.state().recovered
+    }
+
+    /// Requests that the namespace is joined.
+    pub(super) fn request_join(&self) {
+        self.state().request.open();
+    }
+
+    /// Requests that the namespace is left. Queued packets still belong to the current connection,
+    /// if there is one. Returns the callers that wait for the connection, or `None` if the namespace
+    /// was not to be joined.
+    pub(super) fn request_leave(&self) -> Option<Vec<oneshot::Sender<Result<(), ConnectError>>>> {
+        let mut state = self.state();
+        if !state.request.is_open() {
+            return None;
+        }
+        state.request.close();
+        Some(state.disconnect(&self.nsp))
+    }
+
+    /// Stops waiting for an ack. An event that is still queued is not sent.
+    pub(super) fn abandon_ack(&self, id: AckId) {
+        let removed = {
+            let mut state = self.state();
+            let removed = state.outbox.remove(id);
+            if removed.is_none() {
+                state.abandoned_acks.push(id);
+            }
+            removed
+        };
+        if removed.is_some() {
+            self.notify_room();
+        }
+    }
+
+    /// Waits until the outgoing queues have room for the events that they refused, or `is_ended`
+    /// returns true.
+    pub(super) async fn ready(&self, is_ended: impl Fn() -> bool) {
+        loop {
+            let room = self.room.notified();
+            let ready = {
+                let mut state = self.state();
+                // Not lazily: both calls reset the size of the refused event.
+                state.outbox.is_ready() & state.retries.is_ready()
+            };
+            if ready || is_ended() {
+                return;
+            }
+            room.await;
+        }
     }
 
     pub(crate) fn take_requests(&self) -> SlotRequests {
@@ -242,6 +301,16 @@ impl NamespaceSlot {
         refused.map_err(|_| EmitError::Full)
     }
 
+    /// Queues the ack of an event that arrived after join number `epoch`.
+    pub(super) fn push_ack(&self, frames: Frames, epoch: u64) -> Result<(), EmitError> {
+        let mut state = self.state();
+        if state.epoch != epoch || state.id.is_none() {
+            return Err(EmitError::Disconnected);
+        }
+        let packet = Outgoing { frames, ack: None, volatile: false, epoch: Some(epoch) };
+        state.outbox.push(packet).map_err(|_| EmitError::Full)
+    }
+
     /// Queues an event with retries.
     pub(super) fn push_retried(&self, event: Retried<Waiter>) -> Result<(), EmitError> {
         let refused = self.open_state()?.retries.push(event);
@@ -289,8 +358,7 @@ impl NamespaceSlot {
 }
 
 impl NamespaceState {
-    /// Marks the socket as disconnecting. Queued packets still belong to the current connection,
-    /// if there is one. Returns the callers that wait for the connection.
+    /// Marks the socket as disconnecting. Returns the callers that wait for the connection.
     pub(crate) fn disconnect(
         &mut self,
         nsp: &Nsp,
@@ -336,6 +404,12 @@ impl NamespaceState {
         self.outbox.put_back(packet);
     }
 
+    /// Marks the queued packets as those of a connection that ends.
+    #[cfg(test)]
+    pub(super) fn mark_end(&mut self) {
+        self.outbox.end();
+    }
+
     /// Returns whether a caller found the queue full since the last call.
     pub(crate) fn take_awaited(&mut self) -> bool {
         self.outbox.take_awaited()
@@ -351,7 +425,7 @@ impl NamespaceState {
 mod tests {
     use std::{pin::pin, time::Duration};
 
-    use engineio_parser::{Frame, Frames, PacketType};
+    use engineio_parser::{Frame, PacketType};
 
     use super::*;
 
@@ -384,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_volatile_event_makes_room_for_those_who_wait() {
+    fn a_dropped_volatile_event_wakes_callers_that_wait_for_room() {
         let slot = slot(SocketConfig::default().max_queued_packets(1));
         let packet = Outgoing { frames: frames(), ack: None, volatile: true, epoch: None };
         slot.push(packet).unwrap();
