@@ -13,7 +13,7 @@ mod tests {
     const COMPILER: &str = "rustc 1.95.";
 
     #[test]
-    fn misuse_is_a_compile_error_that_says_what_to_do() {
+    fn misuse_is_a_compile_error_that_names_the_remedy() {
         let version = Command::new("rustc").arg("--version").output().unwrap().stdout;
         if !version.starts_with(COMPILER.as_bytes()) {
             return eprintln!("skipped: the texts are those of {COMPILER}x");

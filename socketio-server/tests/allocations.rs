@@ -143,7 +143,7 @@ fn echo(client: &mut Client, payload: &str, reply: &str, in_flight: usize) -> f6
 }
 
 #[test]
-fn a_message_allocates_as_often_as_the_table_says() {
+fn allocations_per_message_equal_the_table() {
     let address = start();
     let mut client = Client::connect(address);
     let argument = format!(r#"{{"id":10000000,"text":"{}"}}"#, "x".repeat(52));

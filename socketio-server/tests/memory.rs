@@ -60,16 +60,16 @@ async fn post(packet: &str, limit: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_of_packets_without_content_costs_what_its_body_does() {
+async fn a_post_of_packets_without_content_costs_no_more_than_its_body() {
     post("6\x1e", 3_000_000).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_of_malformed_packets_costs_what_its_body_does() {
+async fn a_post_of_malformed_packets_costs_no_more_than_its_body() {
     post("4\x1e", 3_000_000).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_of_events_costs_what_its_body_and_the_inbox_do() {
+async fn a_post_of_events_costs_no_more_than_its_body_and_the_inbox() {
     post("42[\"a\"]\x1e", 4_000_000).await;
 }

@@ -73,7 +73,7 @@ fn a_message_without_options_is_refused_whatever_its_type_and_form() {
 }
 
 #[test]
-fn options_without_rooms_select_everybody_as_in_node() {
+fn options_without_rooms_select_all_sockets_as_in_node() {
     let empty = [value!({}), value!({ "rooms": [] }), value!({ "rooms": null, "except": null })];
     for (number, data) in selecting() {
         for opts in empty.clone() {

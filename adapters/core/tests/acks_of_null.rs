@@ -5,7 +5,7 @@ use socketio_adapter::{Body, ClusterLimits, Message, ack_args};
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Value, Values, value};
 
-fn answers(body: Body) -> Args {
+fn acks(body: Body) -> Args {
     match body {
         Body::BroadcastAck { args, .. } | Body::ServerSideEmitResponse { args, .. } => args,
         other => panic!("{other:?} is no reply"),
@@ -17,34 +17,34 @@ fn read(number: u64, data: &Value) -> [Args; 2] {
     let message = value!({ "type": number, "data": data.clone(), "uid": "1", "nsp": "/" });
     [socketio_adapter::Format::Json, socketio_adapter::Format::MsgPack].map(|format| {
         let wire = format.write(&message);
-        answers(Message::decode(&wire, &ClusterLimits::default()).unwrap().body)
+        acks(Message::decode(&wire, &ClusterLimits::default()).unwrap().body)
     })
 }
 
 #[test]
-fn a_null_is_the_answer_null() {
+fn a_null_is_the_ack_null() {
     for number in [10, 12] {
-        for answer in read(number, &value!({ "requestId": "r", "packet": null })) {
-            assert_eq!(answer.raw(), "null");
-            assert_eq!(answer.decode_ack::<Value>().unwrap(), Value::Null);
+        for ack in read(number, &value!({ "requestId": "r", "packet": null })) {
+            assert_eq!(ack.raw(), "null");
+            assert_eq!(ack.decode_ack::<Value>().unwrap(), Value::Null);
         }
     }
 }
 
 #[test]
-fn an_answer_without_a_value_is_null_to_whoever_decodes_it() {
+fn an_ack_without_a_value_is_decoded_as_null() {
     for number in [10, 12] {
-        for answer in read(number, &value!({ "requestId": "r" })) {
-            assert_eq!(answer.decode_ack::<Value>().unwrap(), Value::Null);
-            assert_eq!(answer.decode_ack::<Option<u32>>().unwrap(), None);
-            answer.decode_ack::<()>().unwrap();
-            assert!(answer.decode_ack::<u32>().is_err());
+        for ack in read(number, &value!({ "requestId": "r" })) {
+            assert_eq!(ack.decode_ack::<Value>().unwrap(), Value::Null);
+            assert_eq!(ack.decode_ack::<Option<u32>>().unwrap(), None);
+            ack.decode_ack::<()>().unwrap();
+            assert!(ack.decode_ack::<u32>().is_err());
         }
     }
 }
 
 #[test]
-fn a_reply_need_not_say_who_replies() {
+fn a_reply_may_lack_the_name_of_its_node() {
     let reply = value!({ "type": 12, "data": { "requestId": "r", "packet": 1 }, "nsp": "/" });
     for format in [socketio_adapter::Format::Json, socketio_adapter::Format::MsgPack] {
         let wire = format.write(&reply);

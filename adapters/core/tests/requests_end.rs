@@ -22,9 +22,9 @@ fn found(outcome: Outcome) -> (usize, usize) {
     (sockets.len(), outcome.missing_nodes)
 }
 
-fn answered(outcome: Outcome) -> (usize, usize, u64) {
-    let Gathered::Replies(answers) = outcome.gathered else { panic!() };
-    (answers.len(), outcome.missing_nodes, outcome.missing_clients)
+fn summary(outcome: Outcome) -> (usize, usize, u64) {
+    let Gathered::Replies(replies) = outcome.gathered else { panic!() };
+    (replies.len(), outcome.missing_nodes, outcome.missing_clients)
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_request_ends_at_once_without_other_nodes() {
         // A broadcast is published anyway, because a node may have just joined.
         node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
         let Some(Output::Publish(_)) = node.cluster.poll_output() else { panic!("not published") };
-        assert_eq!(node.outcome().map(answered), Some((0, 0, 0)));
+        assert_eq!(node.outcome().map(summary), Some((0, 0, 0)));
     }
 }
 
@@ -91,7 +91,7 @@ fn a_request_ends_at_its_deadline_with_the_replies_so_far() {
     node.pass(SECOND * 5 - Duration::from_millis(1));
     assert!(node.outcome().is_none());
     node.pass(Duration::from_millis(1));
-    assert_eq!(node.outcome().map(answered), Some((1, 1, 0)));
+    assert_eq!(node.outcome().map(summary), Some((1, 1, 0)));
     node.hear("c", reply);
     assert!(node.outcome().is_none());
     assert_eq!(node.cluster.poll_timeout(), None);
@@ -106,7 +106,7 @@ fn a_broadcast_ends_when_all_clients_have_acknowledged() {
     node.hear("c", count(&request, 0));
     assert!(node.outcome().is_none());
     node.hear("b", ack(&request, 2));
-    assert_eq!(node.outcome().map(answered), Some((2, 0, 0)));
+    assert_eq!(node.outcome().map(summary), Some((2, 0, 0)));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_broadcast_does_not_wait_for_clients_of_a_dead_node() {
     node.hear("c", count(&request, 1));
     node.hear("c", ack(&request, 1));
     node.hear("b", Body::AdapterClose);
-    assert_eq!(node.outcome().map(answered), Some((2, 0, 2)));
+    assert_eq!(node.outcome().map(summary), Some((2, 0, 2)));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_broadcast_counts_replies_of_nodes_without_names() {
     assert!(node.outcome().is_none(), "one more node");
     node.hear("", count(&request, 1));
     node.hear("", ack(&request, 1));
-    assert_eq!(node.outcome().map(answered), Some((2, 0, 0)));
+    assert_eq!(node.outcome().map(summary), Some((2, 0, 0)));
 }
 
 #[test]
@@ -170,16 +170,16 @@ fn requests_and_their_replies_are_limited() {
     assert_eq!(node.outcome().map(found), Some((2, 0)));
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
     node.hear("b", count(&request, 3));
-    for answer in 0..3 {
-        node.hear("b", ack(&request, answer));
+    for value in 0..3 {
+        node.hear("b", ack(&request, value));
     }
     node.pass(SECOND * 5);
-    assert_eq!(node.outcome().map(answered), Some((2, 0, 1)));
+    assert_eq!(node.outcome().map(summary), Some((2, 0, 1)));
     // The number of unknown nodes is limited too.
     let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
     for stranger in ["b", "c", "d", "e"] {
         node.hear(stranger, count(&request, 1));
     }
     node.pass(SECOND * 5);
-    assert_eq!(node.outcome().map(answered), Some((0, 0, 2)));
+    assert_eq!(node.outcome().map(summary), Some((0, 0, 2)));
 }

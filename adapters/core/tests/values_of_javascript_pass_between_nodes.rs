@@ -47,16 +47,16 @@ fn an_event_keeps_its_arguments() {
 }
 
 #[test]
-fn an_answer_reaches_the_node_that_asked() {
+fn an_ack_reaches_the_node_that_requested_it() {
     for (value, replaced) in [
         (r#""\ud83d""#, value!("\u{fffd}")),
         ("1e400", Value::Null),
         (r#"{"a":["\udfff"]}"#, value!({ "a": ["\u{fffd}"] })),
     ] {
-        let answer = received(&format!("31[{value}]"));
+        let ack = received(&format!("31[{value}]"));
         for body in [
-            Body::BroadcastAck { request: "r".into(), args: answer.clone() },
-            Body::ServerSideEmitResponse { request: "r".into(), args: answer.clone() },
+            Body::BroadcastAck { request: "r".into(), args: ack.clone() },
+            Body::ServerSideEmitResponse { request: "r".into(), args: ack.clone() },
         ] {
             let [json, msgpack] = sent(body);
             assert_eq!(json.raw(), value);

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_mongodb_become_what_clients_of_nodes_servers_get() {
+    fn values_of_mongodb_reach_clients_as_from_nodes_servers() {
         let id = ObjectId::parse_str("6b0cce06f85d6c83ff703abb").unwrap();
         let date = mongodb::bson::DateTime::from_millis(1500);
         let decoded = from_bson(Bson::Array(vec![id.into(), date.into(), Bson::Undefined]));

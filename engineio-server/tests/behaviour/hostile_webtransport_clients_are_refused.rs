@@ -252,7 +252,7 @@ async fn a_client_that_resets_or_leaves_at_any_step_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_session_request_is_refused() {
+async fn a_request_that_opens_no_session_is_refused() {
     let (server, webtransport) = start(config()).await;
     let long = format!("/engine.io/?{}", "a".repeat(8000));
     for bytes in

@@ -108,7 +108,7 @@ fn errors_of_a_blocking_socket_are_those_of_the_async_one() {
 }
 
 #[test]
-fn callbacks_run_in_order_and_may_block_and_answer() {
+fn callbacks_run_in_order_and_may_block_and_send_acks() {
     let peer = Peer::new();
     let socket = peer.socket();
     let (sender, seen) = mpsc::channel();
@@ -133,7 +133,7 @@ fn callbacks_run_in_order_and_may_block_and_answer() {
 }
 
 #[test]
-fn a_callback_that_panics_or_fails_fails_the_ack_and_nothing_else() {
+fn a_callback_that_panics_or_fails_only_fails_the_ack() {
     let peer = Peer::new();
     let socket = peer.socket();
     socket.on("question", |_, n: u32| match n {

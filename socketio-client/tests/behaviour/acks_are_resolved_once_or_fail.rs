@@ -97,7 +97,7 @@ async fn an_ack_times_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disconnection_fails_what_was_sent_at_once() {
+async fn a_disconnection_fails_the_acks_of_sent_events_at_once() {
     let io = Server::new();
     io.on("silence", || async {});
     let network = Network::new(&io);
@@ -215,8 +215,8 @@ async fn thousands_of_acks_can_be_awaited_at_once() {
             let asked: Vec<_> = (0..3000).map(ask).collect();
             settle().await;
             within(socket.connect()).await.unwrap();
-            for (n, answer) in asked.into_iter().enumerate() {
-                assert_eq!(within(answer).await.unwrap().unwrap() as usize, n);
+            for (n, ack) in asked.into_iter().enumerate() {
+                assert_eq!(within(ack).await.unwrap().unwrap() as usize, n);
             }
         }
     }

@@ -6,7 +6,7 @@ use socketio_server::{HandlerError, Server};
 use crate::support::{Network, log, peer, settle, within};
 
 #[tokio::test(start_paused = true)]
-async fn handlers_come_and_go() {
+async fn handlers_are_added_and_removed() {
     let io = Server::new();
     let socket = Network::new(&io).socket("/");
     let (sender, mut seen) = log();

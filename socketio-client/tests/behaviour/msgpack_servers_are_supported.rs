@@ -8,7 +8,7 @@ use socketio_server::{Args, Server, ServerConfig};
 use crate::support::{Network, URL, within};
 
 #[tokio::test(start_paused = true)]
-async fn events_answers_and_binary() {
+async fn events_acks_and_binary_pass_through_msgpack() {
     let io = Server::with_config(ServerConfig::default().parser(Parser::MsgPack));
     io.on("echo", |args: Args| async move { args });
     let network = Network::new(&io);

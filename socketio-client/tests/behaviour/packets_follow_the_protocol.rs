@@ -42,7 +42,7 @@ async fn packets_match_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn null_is_sent_and_answered() {
+async fn null_is_sent_and_acknowledged() {
     let (sender, mut seen) = log();
     let network = Network::raw(move |text| {
         let _ = text.map(|text| sender.send(text.to_owned()));

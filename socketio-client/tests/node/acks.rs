@@ -65,18 +65,18 @@ async fn retried_events_keep_their_order(case: Case) {
     let beside = socket.manager().socket_with("/chat", socketio_client::SocketConfig::default());
     within(beside.connect()).await.unwrap();
     // Each ack contains the argument of its event. The connection is lost in the middle.
-    let mut answers = Vec::new();
+    let mut acks = Vec::new();
     for n in 0..20_u32 {
         if n == 10 {
             beside.emit("lose", &()).unwrap();
         }
         let socket = socket.clone();
-        let answer = async move { socket.emit_with_ack::<u32>("ack", &n).await.unwrap() };
-        answers.push(tokio::spawn(answer));
+        let ack = async move { socket.emit_with_ack::<u32>("ack", &n).await.unwrap() };
+        acks.push(tokio::spawn(ack));
         tokio::task::yield_now().await;
     }
-    for (n, answer) in answers.into_iter().enumerate() {
-        assert_eq!(within(answer).await.unwrap() as usize, n);
+    for (n, ack) in acks.into_iter().enumerate() {
+        assert_eq!(within(ack).await.unwrap() as usize, n);
     }
     within(connects.next()).await;
 }

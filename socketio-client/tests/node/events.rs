@@ -54,9 +54,9 @@ async fn binary_comes_back_at_any_depth(case: Case) {
 
 async fn acks_come_from_the_server(case: Case) {
     let socket = case.connected().await;
-    let answer: (Value, Binary) =
+    let ack: (Value, Binary) =
         socket.emit_with_ack("ack", &(json!({ "x": 1 }), Binary(vec![1, 2].into()))).await.unwrap();
-    assert_eq!(answer, (json!({ "x": 1 }), Binary(vec![1, 2].into())));
+    assert_eq!(ack, (json!({ "x": 1 }), Binary(vec![1, 2].into())));
     let sums = (0..50_u32).map(|n| {
         let socket = socket.clone();
         tokio::spawn(async move { socket.emit_with_ack::<u32>("ack", &n).await.unwrap() })
@@ -86,10 +86,10 @@ async fn thousands_of_acks_arrive_at_once(case: Case) {
             let socket = socket.clone();
             tokio::spawn(async move { socket.emit_with_ack::<u32>("ack", &n).await.unwrap() })
         };
-        let answers: Vec<_> = (0..COUNT).map(ask).collect();
+        let acks: Vec<_> = (0..COUNT).map(ask).collect();
         within(socket.connect()).await.unwrap();
-        for (n, answer) in answers.into_iter().enumerate() {
-            assert_eq!(within(answer).await.unwrap() as usize, n);
+        for (n, ack) in acks.into_iter().enumerate() {
+            assert_eq!(within(ack).await.unwrap() as usize, n);
         }
     }
 }

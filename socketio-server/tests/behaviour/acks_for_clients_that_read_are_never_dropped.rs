@@ -25,7 +25,7 @@ fn asks(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|id| format!(r#"42{id}["ask",{id}]"#))
 }
 
-async fn answering(config: ServerConfig) -> support::Running {
+async fn server_that_acks(config: ServerConfig) -> support::Running {
     let server = server_with(config).await;
     server.io.on("ask", |Data(number): Data<u64>| async move { number });
     server.io.on("ask later", |Data(number): Data<u64>| async move {
@@ -38,7 +38,7 @@ async fn answering(config: ServerConfig) -> support::Running {
 #[tokio::test]
 async fn a_polling_client_that_reads_gets_every_ack() {
     for (config, count) in [(small(), 500), (ServerConfig::default(), 20_000)] {
-        let server = answering(config).await;
+        let server = server_that_acks(config).await;
         let sid = server.polling_client().await;
         let body = asks(count).collect::<Vec<_>>().join("\u{1e}");
         let post = server.request("POST", &sid, &body);
@@ -59,7 +59,7 @@ async fn a_polling_client_that_reads_gets_every_ack() {
 #[tokio::test]
 async fn a_websocket_client_that_reads_gets_every_ack() {
     for config in [small(), ServerConfig::default()] {
-        let server = answering(config).await;
+        let server = server_that_acks(config).await;
         let (mut write, mut read) = server.client().await.0.split();
         let sent = tokio::spawn(async move {
             for ask in asks(30_000) {
@@ -79,7 +79,7 @@ async fn a_websocket_client_that_reads_gets_every_ack() {
 /// Handlers that end at the same time produce more acks than the queue holds.
 #[tokio::test]
 async fn handlers_that_end_at_the_same_time_send_every_ack() {
-    let server = answering(small()).await;
+    let server = server_that_acks(small()).await;
     let sid = server.polling_client().await;
     let body = (0..300).map(|id| format!(r#"42{id}["ask later",{id}]"#)).collect::<Vec<_>>();
     let body = body.join("\u{1e}");
@@ -151,7 +151,7 @@ async fn fill_and_panic(socket: Socket) {
 }
 
 #[tokio::test]
-async fn a_handler_that_fails_in_a_full_queue_is_answered() {
+async fn the_failure_of_a_handler_is_acked_in_a_full_queue() {
     let server = server_with(small()).await;
     server.io.on("ask", fill_and_fail);
     server.io.on("panic", fill_and_panic);
@@ -168,7 +168,7 @@ async fn a_handler_that_fails_in_a_full_queue_is_answered() {
 }
 
 #[tokio::test]
-async fn an_event_that_a_middleware_refuses_in_a_full_queue_is_answered() {
+async fn an_event_that_a_middleware_refuses_is_acked_in_a_full_queue() {
     let server = server_with(small()).await;
     server.io.on_connection(|socket: Socket| async move {
         socket.use_(|socket: Socket| async move {

@@ -21,7 +21,7 @@ mod a_lost_session_is_recovered;
 mod a_panic_affects_only_its_socket;
 mod a_panicking_adapter_loses_one_message;
 mod a_refused_connect_leaves_nothing_behind;
-mod a_server_counts_what_happens;
+mod a_server_counts_events_and_clients;
 mod a_shutdown_runs_every_disconnect_handler;
 mod a_single_server_fetches_its_own_sockets;
 mod a_slow_receiver_does_not_delay_its_room;

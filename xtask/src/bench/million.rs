@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_shows_each_step_and_what_stopped_it() {
+    fn the_page_shows_each_step_and_the_reason_of_the_last() {
         let figures = json!({
             "clients": 100_000, "processes": 6, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
             "broadcast": { "p99_ms": 250.0 },

@@ -6,7 +6,7 @@ use socketio_adapter_nats::NatsAdapter;
 use crate::{Node, adapter, config, suite::until};
 
 #[tokio::test]
-async fn a_node_receives_only_what_its_rooms_need() {
+async fn a_node_receives_only_messages_for_its_rooms() {
     let engine = Nats::start().unwrap();
     let one = Node::join(adapter(&engine).await, "/", "one").await;
     let two = Node::join(adapter(&engine).await, "/", "two").await;

@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_whom_it_is_for_is_refused() {
+    fn a_message_without_recipients_is_refused() {
         let limits = ClusterLimits::default();
         let event = || value!({ "type": 2, "data": ["x"], "nsp": "/" });
         for broadcast in [value!(["u", event()]), value!(["u", event(), null])] {
