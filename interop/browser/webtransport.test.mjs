@@ -1,7 +1,9 @@
 // Chromium and Firefox with the public JavaScript client over WebTransport.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -114,5 +116,55 @@ for (const name of ['Chromium', 'Firefox']) describe(`WebTransport in ${name}`, 
       const result = await page.evaluate(exercise, { url, transports: ALL, final: 'websocket', revision: 4 });
       assert.deepEqual(result, expected(4, 'websocket'));
     });
+  });
+});
+
+/** Relays the datagrams of one client to `port`, and counts them. */
+async function relay(port) {
+  const socket = createSocket('udp4');
+  let client;
+  socket.on('message', (data, from) => {
+    if (from.port === port) return socket.send(data, client, '127.0.0.1');
+    client = from.port;
+    relayed.count += 1;
+    socket.send(data, port, '127.0.0.1');
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const relayed = { count: 0, port: socket.address().port, close: () => socket.close() };
+  return relayed;
+}
+
+describe('Alt-Svc in Chromium', () => {
+  test('a page that tries the announced port is loaded over TCP', { timeout: 120_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'certificate-'));
+    const PORT = await freePort();
+    const udp = await relay(PORT);
+    const env = { ...SERVER, PORT, WEBTRANSPORT: '1', CERTIFICATE: folder, ALT_SVC: udp.port };
+    const server = await start(program('CONFORMANCE_SERVER'), env);
+    const { publicKey } = new X509Certificate(await readFile(join(folder, 'cert.der')));
+    const key = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
+    // The second flag lets the host, at any port, use QUIC with this certificate.
+    const flags = [`--ignore-certificate-errors-spki-list=${key}`, '--origin-to-force-quic-on=127.0.0.1:1'];
+    const browser = await open('Chromium', undefined, flags);
+    try {
+      const page = await browser.newPage();
+      const url = `https://127.0.0.1:${PORT}/socket.io/?EIO=4&transport=polling`;
+      for (let load = 0; load < 4; load += 1) {
+        const response = await page.goto(url);
+        assert.equal(response.status(), 200);
+        assert.equal(response.headers()['alt-svc'], `h3=":${udp.port}"; ma=3600`);
+      }
+      assert.ok(udp.count > 0, 'the browser never tried UDP');
+      // A request with a body is repeated too.
+      const { sid } = JSON.parse((await page.textContent('body')).slice(1));
+      const post = (to) => fetch(to, { method: 'POST', body: '40' }).then((response) => response.text());
+      assert.equal(await page.evaluate(post, `${url}&sid=${sid}`), 'ok');
+    } finally {
+      await browser.browser().close();
+      await server.stop();
+      udp.close();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 });

@@ -7,7 +7,8 @@
 //! WebSocket messages, `contexts` also keeps contexts), `RECOVERY` (`1` enables connection state
 //! recovery), `CORS_ORIGIN` (the only origin whose pages may connect, also with credentials),
 //! `WEBTRANSPORT` (`1` enables the transport), `CERTIFICATE` (a folder: also listens for WebTransport,
-//! with the certificate `cert.der` and the key `key.der` there, which are created if they are missing).
+//! with the certificate `cert.der` and the key `key.der` there, which are created if they are missing),
+//! `ALT_SVC` (a port to announce for WebTransport; TCP then uses TLS, with the same certificate).
 //! Prints a line with `LISTENING` when it accepts connections. Ends on SIGTERM.
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
 };
 
 use engineio_server::{
-    Connection, Cors, Engine, EngineConfig, EngineService, PerMessageDeflate, serve,
+    Connection, Cors, Engine, EngineConfig, EngineService, PerMessageDeflate, serve, serve_tls,
 };
 use serde_json::json;
 use socketio_server::{
@@ -44,6 +45,7 @@ struct Settings {
     cors_origin: Option<String>,
     webtransport: bool,
     certificate: Option<PathBuf>,
+    alt_svc: u16,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -85,20 +87,25 @@ async fn run(settings: Settings) -> io::Result<()> {
     }
     let service: EngineService<EngineService> = io.layer().layer(echo.service());
 
+    let tls = match &settings.certificate {
+        Some(folder) => Some(Arc::new(tls(folder).map_err(io::Error::other)?)),
+        None => None,
+    };
+    let secure = tls.as_ref().filter(|_| settings.alt_svc > 0);
     // `localhost` resolves to either address family.
     let mut listening = Vec::new();
     for address in ["127.0.0.1", "::1"] {
         match TcpListener::bind((address, settings.port)).await {
-            Ok(listener) => listening.push(serve(listener, service.clone(), echo.config())),
+            Ok(listener) => listening.push(match secure {
+                Some(tls) => serve_tls(listener, tls.clone(), service.clone(), echo.config()),
+                None => serve(listener, service.clone(), echo.config()),
+            }),
             Err(error) if address == "127.0.0.1" => return Err(error),
             Err(_) => {} // no IPv6 here
         }
     }
-    let webtransport = match &settings.certificate {
-        Some(folder) => {
-            let tls = Arc::new(tls(folder).map_err(io::Error::other)?);
-            Some(io.bind_webtransport(("127.0.0.1", settings.port), tls).await?)
-        }
+    let webtransport = match tls {
+        Some(tls) => Some(io.bind_webtransport(("127.0.0.1", settings.port), tls).await?),
         None => None,
     };
     println!("LISTENING on port {}", settings.port);
@@ -181,6 +188,7 @@ impl Settings {
             cors_origin: env::var("CORS_ORIGIN").ok(),
             webtransport: number("WEBTRANSPORT", 0_u8)? == 1,
             certificate: env::var_os("CERTIFICATE").map(PathBuf::from),
+            alt_svc: number("ALT_SVC", 0)?,
         })
     }
 
@@ -188,6 +196,10 @@ impl Settings {
         let config = match &self.cors_origin {
             Some(origin) => config.cors(Cors::origins([origin]).credentials(true)),
             None => config,
+        };
+        let config = match self.alt_svc {
+            0 => config,
+            port => config.alt_svc(port, Duration::from_secs(3600)),
         };
         let transports = [Transport::Polling, Transport::WebSocket, Transport::WebTransport];
         let transports = if self.webtransport { &transports[..] } else { &transports[..2] };
