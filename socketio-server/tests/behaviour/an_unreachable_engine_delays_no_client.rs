@@ -27,6 +27,8 @@ enum Behavior {
     Hanging,
     /// Refuses messages.
     Failing,
+    /// Is slow to count the nodes, and loses messages.
+    Slow,
     /// Is unreachable.
     Unreachable,
     /// Never responds to the node that joins.
@@ -94,13 +96,20 @@ impl Link for Line {
         Box::pin(async move {
             match self.behavior {
                 Behavior::Hanging => std::future::pending().await,
+                Behavior::Slow => Ok(None),
                 _ => Err(refused()),
             }
         })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
-        Box::pin(async { Err(refused()) })
+        Box::pin(async move {
+            if self.behavior == Behavior::Slow {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                return Ok(2);
+            }
+            Err(refused())
+        })
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {
@@ -172,6 +181,18 @@ async fn no_call_waits_for_an_unreachable_engine() {
     assert!(matches!(error, ClusterError::Unreachable), "{error:?}");
     server.io.close();
     within(server.io.ended()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn counting_the_nodes_is_part_of_the_time_limit_of_a_request() {
+    let engine = Engine::new(Behavior::Slow, Discovery::Count);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(3));
+    let io = Server::with_config(ServerConfig::default().adapter(engine).cluster_limits(limits));
+    io.of("/").joined().await;
+    let began = tokio::time::Instant::now();
+    let error = io.fetch_sockets().await.unwrap_err();
+    assert!(matches!(error, FetchError::Partial { missing: 1, .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(4));
 }
 
 /// If the engine keeps a log, events wait until joining has failed.

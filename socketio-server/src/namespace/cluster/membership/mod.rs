@@ -193,12 +193,14 @@ impl Membership {
         }
     }
 
-    /// Sends a request to the other nodes. [`PendingRequest::outcome`] waits for the replies.
+    /// Sends a request to the other nodes. [`PendingRequest::outcome`] waits for the replies. Both
+    /// together take at most `timeout`.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         ask: Ask,
         timeout: Duration,
     ) -> Result<PendingRequest, ClusterError> {
+        let began = now();
         let others = match self.adapter.discovery() {
             Discovery::Heartbeats(_) => 0,
             Discovery::Count => {
@@ -206,6 +208,7 @@ impl Membership {
                 counted.map_err(|_| ClusterError::Unreachable)??.saturating_sub(1)
             }
         };
+        let timeout = timeout.saturating_sub(now() - began);
         let (waiter, outcome) = oneshot::channel();
         let (asked, outputs) =
             self.with(|machine| machine.ask(now(), ask, others, timeout, waiter));
