@@ -18,8 +18,8 @@ const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Coverfl
 const LIMITS: [&str; 3] = ["-max_len=4096", "-rss_limit_mb=512", "-timeout=5"];
 
 /// The longest input of the corpus in the source tree, and the number of its inputs.
-const KEPT_BYTES: usize = 120;
-const KEPT: usize = 200;
+const KEPT_BYTES: usize = 80;
+const KEPT: usize = 100;
 
 /// Runs a target for some seconds, then removes inputs from its corpus that reach nothing that others do not
 /// reach. The corpus is in cargo's target folder.

@@ -14,7 +14,7 @@ use std::{
 
 use engineio_parser::websocket::{TEXT, encode};
 use fuzz::{PollLimit, pieces, run};
-use socketio_client::{ClientConfig, Data, Manager, Proxy, Transport, Value};
+use socketio_client::{ClientConfig, Data, Manager, Proxy, Socket, Transport, Value};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     runtime::Runtime,
@@ -128,6 +128,66 @@ fn client_proxy() {
     assert!(accepted.get() > 0, "no input reached the open session");
 }
 
+/// Operations of an application in any order, one byte each up to 0xfe, while the server sends the
+/// responses that follow.
+#[test]
+fn client_ops() {
+    let runtime = runtime();
+    let frame = |text: &str| encode(TEXT, None, text.as_bytes());
+    let connected =
+        [&b"\xfe\x02"[..], SWITCH.as_bytes(), &frame(OPEN), &frame("40{\"sid\":\"b\"}")].concat();
+    let acked = [&connected[..], &frame("40/a,{\"sid\":\"c\"}")].concat();
+    // Responses to the CONNECT packets and to an event.
+    let acked =
+        [&acked[..], b"\xfe\x01\xfe\x01", &frame("430[1]"), b"\xfe\x01", &frame("431[1]")].concat();
+    let left = [&connected[..], &frame("41"), &connected, &frame("1"), &acked].concat();
+    let refused =
+        [&b"\xfe\x02"[..], b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", &left].concat();
+    let mut seeds = Vec::new();
+    for (index, operations) in fuzz::sequences(100, 30).into_iter().enumerate() {
+        let operations: Vec<_> = operations.into_iter().filter(|byte| *byte != 0xfe).collect();
+        let responses = [&connected, &acked, &left, &refused][index % 4];
+        seeds.push([&operations, &responses[..]].concat());
+    }
+    let acks = Cell::new(0);
+    run("client_ops", 1500, &seeds, |input| {
+        let end = input.iter().position(|byte| *byte == 0xfe).unwrap_or(input.len());
+        let (operations, responses) = input.split_at(end);
+        converse(&runtime, &[Transport::WebSocket], false, responses, async |manager, socket| {
+            acks.set(acks.get() + operate(&manager, &socket, operations).await);
+        });
+    });
+    assert!(acks.get() > 0, "no ack arrived");
+}
+
+/// Runs operations. Returns how many acks arrived. Each ack must arrive or fail in time.
+async fn operate(manager: &Manager, socket: &Socket, operations: &[u8]) -> u32 {
+    let sockets = [socket.clone(), manager.socket("/a")];
+    let (second, mut acks) = (Duration::from_secs(1), 0);
+    for operation in operations.iter().take(40) {
+        let socket = &sockets[usize::from(operation / 16 % 2)];
+        match operation % 10 {
+            0 => socket.open(),
+            1 => socket.disconnect(),
+            2 => drop(socket.emit("echo", &1)),
+            3 => drop(tokio::time::timeout(second, socket.connect()).await),
+            4 => {
+                let ack = socket.timeout(second).emit_with_ack::<Value>("echo", &1);
+                match tokio::time::timeout(60 * second, ack).await {
+                    Ok(Ok(_)) => acks += 1,
+                    ended => assert!(ended.is_ok(), "an ack neither arrives nor fails"),
+                }
+            }
+            5 => drop(socket.volatile().emit("echo", &1)),
+            6 => tokio::time::sleep(second).await,
+            7 => manager.close(),
+            8 => manager.open(),
+            _ => manager.network_changed(),
+        }
+    }
+    acks
+}
+
 /// Joins responses, each of which may begin with the byte that selects its request.
 fn join(responses: &[String]) -> Vec<u8> {
     let probe = encode(TEXT, None, b"3probe");
@@ -153,13 +213,32 @@ fn runtime() -> Runtime {
 
 /// Connects a client to a server whose responses are the pieces of the input. Counts the clients
 /// that the server has accepted.
-#[allow(clippy::unwrap_used)]
 fn drive(
     runtime: &Runtime,
     accepted: &Cell<u32>,
     transports: &[Transport],
     proxy: bool,
     input: &[u8],
+) {
+    converse(runtime, transports, proxy, input, async |_, socket| {
+        let wait = Duration::from_secs(10);
+        if matches!(tokio::time::timeout(wait, socket.connect()).await, Ok(Ok(_))) {
+            accepted.set(accepted.get() + 1);
+            let _ = socket.emit("echo", &1);
+            tokio::time::sleep(wait).await;
+        }
+    });
+}
+
+/// Runs an application of a server whose responses are the pieces of the input. Closes the client
+/// afterwards, which must leave no task.
+#[allow(clippy::unwrap_used)]
+fn converse(
+    runtime: &Runtime,
+    transports: &[Transport],
+    proxy: bool,
+    input: &[u8],
+    application: impl AsyncFnOnce(Manager, Socket),
 ) {
     let responses = Arc::new(Responses::new(input));
     runtime.block_on(PollLimit::new(POLLS, async {
@@ -184,12 +263,7 @@ fn drive(
         let manager = Manager::with_config("http://server.test", config).unwrap();
         let socket = manager.socket("/");
         socket.on("echo", |Data(value): Data<Value>| async move { Ok(value) });
-        let wait = Duration::from_secs(10);
-        if matches!(tokio::time::timeout(wait, socket.connect()).await, Ok(Ok(_))) {
-            accepted.set(accepted.get() + 1);
-            let _ = socket.emit("echo", &1);
-            tokio::time::sleep(wait).await;
-        }
+        application(manager.clone(), socket.clone()).await;
         manager.close();
         drop((socket, manager));
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -217,7 +291,8 @@ impl Responses {
     }
 }
 
-/// Sends a response after each head of a request, as long as there are some.
+/// Sends a response after each head of a request, as long as there are some. In a WebSocket, sends
+/// those to POST requests after the client's frames.
 async fn serve(mut stream: DuplexStream, responses: Arc<Responses>) {
     let (mut request, mut buffer) = (Vec::new(), [0; 2048]);
     loop {
@@ -238,11 +313,20 @@ async fn serve(mut stream: DuplexStream, responses: Arc<Responses>) {
         if let Some(at) = bytes.windows(3).position(|window| window == b"KEY") {
             bytes.splice(at..at + 3, key.map(derive_accept_key).unwrap_or_default().bytes());
         }
+        let upgrade = key.is_some();
         request.clear();
         if stream.write_all(&bytes).await.is_err() {
             return;
         }
+        if upgrade {
+            break;
+        }
     }
-    // It sends no more, and accepts what the client sends.
-    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    // It accepts what the client sends.
+    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+        let Some(bytes) = responses.next(1) else { continue };
+        if stream.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
 }

@@ -1,4 +1,6 @@
-//! The same messages mean the same over every transport of the server, in both directions.
+//! The same messages mean the same over every transport and in every format of the server.
+
+use std::cell::Cell;
 
 use engineio_parser::{
     Frame, PacketData, PacketType, Revision,
@@ -7,12 +9,79 @@ use engineio_parser::{
     websocket::{Decoded, Decoder, Incoming, Message, encode},
 };
 use fuzz::run;
+use socketio_parser::{Content, Limits, Nsp, Parser, Protocol, Value};
 
 use crate::world::{MASK, MAX_PAYLOAD, UPGRADE, World};
 
+/// The arguments of the input mean the same in an event over long-polling, over WebSocket, and in
+/// a msgpack packet. The server decodes them, and echoes them.
+#[test]
+fn parsers() {
+    let world = World::new();
+    let seeds = [
+        &br#"2["echo",1,-0.5,1e300,"a\u00e9\n",null,true,{"a":[[],{}]}]"#[..],
+        b"51-[\"echo\",{\"a\":{\"_placeholder\":true,\"num\":0}}]\x1e\0\xff",
+        b"2[\"echo\",[1,[2,[3,{\"b\":\"c\"}]]],123456789012,\"\"]",
+    ];
+    let compared = Cell::new(0);
+    run("parsers", 300, &seeds.map(<[u8]>::to_vec), |input| {
+        if compare_parsers(&world, input).is_some() {
+            compared.set(compared.get() + 1);
+        }
+    });
+    assert!(compared.get() > 0, "no input was an event");
+}
+
+fn compare_parsers(world: &World, input: &[u8]) -> Option<()> {
+    let mut decoder = socketio_parser::Decoder::new(&Limits::default());
+    let mut messages = input.split(|byte| *byte == 0x1e);
+    let mut packet = decoder.decode_text(str::from_utf8(messages.next()?).ok()?.into()).ok()?;
+    for attachment in messages {
+        packet = decoder.decode_binary(Bytes::copy_from_slice(attachment)).ok()?;
+    }
+    let Content::Event { args, .. } = packet?.content else { return None };
+    let sent = args.values().ok()?;
+    let numbers = |values: Vec<Value>| values.into_iter().map(as_f64).collect::<Vec<_>>();
+    let sent = numbers(sent);
+    let main = Nsp::new("/").ok()?;
+    for (parser, polling) in [(Parser::Json, true), (Parser::Json, false), (Parser::MsgPack, false)]
+    {
+        let connect = parser.encode_connect(Protocol::V5, &main, &()).ok()?;
+        let event = parser.encode_event(&main, None, "echo", &args).ok()?;
+        let frames: Vec<_> = connect.iter().chain(event.iter()).cloned().collect();
+        // In a polling body binary data is longer.
+        if frames.iter().map(|frame| frame.payload().len()).sum::<usize>() > MAX_PAYLOAD / 2 {
+            return None;
+        }
+        let bytes = if polling {
+            let body = payload::encode(Revision::V4, true, &frames);
+            let [open, post, _] =
+                requests("/socket.io/", "EIO=4&transport=polling", "text/plain", &body.body);
+            vec![(0, open), (1, post)]
+        } else {
+            vec![(0, upgrade("/socket.io/")), (0, client_frames(&frames))]
+        };
+        let values = world.values(parser, bytes).map(numbers);
+        assert_eq!(values.as_ref(), Some(&sent), "{parser:?}, polling {polling}");
+    }
+    Some(())
+}
+
+/// Compares numbers as JavaScript does, which has a single type of number.
+fn as_f64(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().into(),
+        Value::Array(items) => Value::Array(items.into_iter().map(as_f64).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(key, item)| (key, as_f64(item))).collect())
+        }
+        other => other,
+    }
+}
+
 /// Sends the messages of the input, separated by 0x1e, over long-polling of both revisions, with
-/// and without base64, as a JSONP form, and over WebSocket. The application must receive the same
-/// messages, and its echoes must arrive unchanged.
+/// and without base64, and over WebSocket. The application must receive the same messages, and its
+/// echoes must arrive unchanged.
 #[test]
 fn transports() {
     let world = World::new();
@@ -62,19 +131,10 @@ fn compare(world: &World, input: &[u8]) {
 
 /// Returns the messages that the application received, and the body of the response to a poll.
 fn poll(world: &World, query: &str, kind: &str, body: &[u8]) -> (Vec<PacketData>, Vec<u8>) {
-    let get = |query: &str| format!("GET /engine.io/?{query} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let session = format!("{query}&sid=s0");
-    let post = format!(
-        "POST /engine.io/?{session} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let [open, post, get] = requests("/engine.io/", query, kind, body);
     // The server's responses go to other connections, so that only the last one is read here. The
     // bytes of the body must not be taken for marks.
-    let mut found = world.bytes([
-        (0, get(query).into_bytes()),
-        (1, [post.as_bytes(), body].concat()),
-        (2, get(&session).into_bytes()),
-    ]);
+    let mut found = world.bytes([(0, open), (1, post), (2, get)]);
     let output = std::mem::take(&mut found.output[2]);
     let at = output
         .windows(4)
@@ -83,16 +143,28 @@ fn poll(world: &World, query: &str, kind: &str, body: &[u8]) -> (Vec<PacketData>
     (found.messages, output[at..].to_vec())
 }
 
+/// The requests that open a session, send a body, and poll.
+fn requests(path: &str, query: &str, kind: &str, body: &[u8]) -> [Vec<u8>; 3] {
+    let get = |query: &str| format!("GET {path}?{query} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let session = format!("{query}&sid=s0");
+    let post = format!(
+        "POST {path}?{session} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [get(query), [post.as_bytes(), body].concat(), get(&session)]
+}
+
+fn upgrade(path: &str) -> Vec<u8> {
+    format!("GET {path}?EIO=4&transport=websocket HTTP/1.1\r\n{UPGRADE}\r\n").into_bytes()
+}
+
+fn client_frames(frames: &[Frame]) -> Vec<u8> {
+    let first = |frame: &Frame| if frame.is_binary() { 0x82 } else { 0x81 };
+    frames.iter().flat_map(|frame| encode(first(frame), MASK, &frame.payload())).collect()
+}
+
 fn websocket(world: &World, frames: &[Frame]) -> (Vec<PacketData>, Vec<PacketData>) {
-    let head = format!("GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\n{UPGRADE}\r\n");
-    let bytes: Vec<u8> = frames
-        .iter()
-        .flat_map(|frame| {
-            let first = if frame.is_binary() { 0x82 } else { 0x81 };
-            encode(first, MASK, &frame.payload())
-        })
-        .collect();
-    let found = world.bytes([(0, head.into_bytes()), (0, bytes)]);
+    let found = world.bytes([(0, upgrade("/engine.io/")), (0, client_frames(frames))]);
     let mut output = &found.output[0][..];
     let at = output
         .windows(4)

@@ -18,8 +18,9 @@ use engineio_server::{
 use fuzz::{PollLimit, pieces};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socketio_parser::Parser;
 use socketio_server::{
-    Admin, Data, NamespaceRequest, NamespaceVerdict, Server, ServerConfig, Socket,
+    Admin, Data, NamespaceRequest, NamespaceVerdict, Server, ServerConfig, Socket, Values,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -115,6 +116,31 @@ impl World {
         });
         self.is_empty();
         Conversation { messages: Vec::new(), output }
+    }
+
+    /// Sends bytes to a Socket.IO server. Returns the arguments of the last event `echo`.
+    pub(crate) fn values(
+        &self,
+        parser: Parser,
+        bytes: impl IntoIterator<Item = (usize, Vec<u8>)>,
+    ) -> Option<Vec<socketio_server::Value>> {
+        let found = Arc::new(Mutex::new(None));
+        self.0.block_on(async {
+            let seen = found.clone();
+            let io = Server::with_config(
+                ServerConfig::default().parser(parser).connect_timeout(SHORT).engine(config),
+            );
+            io.on("echo", move |Data(values): Data<Values>| {
+                if let Ok(mut seen) = seen.lock() {
+                    *seen = Some(values.0);
+                }
+                async {}
+            });
+            converse(io.engine(), bytes).await;
+            io.close();
+        });
+        self.is_empty();
+        found.lock().ok()?.take()
     }
 
     /// Fails if a task is left.
