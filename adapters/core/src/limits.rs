@@ -127,7 +127,8 @@ impl ClusterLimits {
     }
 
     /// Sets the approximate size in bytes of the messages that may wait to be published (default
-    /// 64 000 000).
+    /// 64 000 000). If the engine keeps a log, a node also remembers at most as many bytes of its
+    /// events that the log has accepted and not returned yet.
     ///
     /// ```
     /// let limits = socketio_adapter::ClusterLimits::default().max_queued_bytes(16_000_000);
