@@ -13,7 +13,7 @@ const START = { node: startNode, rust: startRust };
 /**
  * Connects `count` clients of the kind `node` or `rust` to `url`. They reconnect after `delay` ms, later after at most `delayMax`.
  * Each record in `records` has `received`, which maps the number of an event to the times of its arrivals, and `connections`, a list
- * of `{ recovered, at }`.
+ * of `{ id, recovered, at }`.
  */
 export async function receivers(kind, { url, count, delay, delayMax }) {
   const records = Array.from({ length: count }, () => ({ received: new Map(), connections: [] }));
@@ -29,7 +29,7 @@ function arrived({ received }, n, at) {
 function startNode(records, { url, delay, delayMax }) {
   const sockets = records.map((record) => {
     const socket = client({ url }, { transports: ['websocket'], reconnectionDelay: delay, reconnectionDelayMax: delayMax });
-    socket.on('connect', () => record.connections.push({ recovered: socket.recovered, at: Date.now() }));
+    socket.on('connect', () => record.connections.push({ id: socket.id, recovered: socket.recovered, at: Date.now() }));
     return socket.on('n', (n) => arrived(record, n, Date.now()));
   });
   return {
@@ -45,8 +45,8 @@ function startRust(records, { url, delay, delayMax }) {
   // The process may have ended already.
   child.stdin.on('error', () => {});
   createInterface({ input: child.stdout }).on('line', (line) => {
-    const { client: index, n, recovered, at } = JSON.parse(line);
-    if (n === undefined) records[index].connections.push({ recovered, at });
+    const { client: index, id, n, recovered, at } = JSON.parse(line);
+    if (n === undefined) records[index].connections.push({ id, recovered, at });
     else arrived(records[index], n, at);
   });
   return {

@@ -89,8 +89,8 @@ export async function switchLines(servers, { receiver = 'node', times = 100 } = 
 /** What happened to `sent` messages to each client, and to the sessions. */
 function summary(records, sent) {
   const arrivals = records.flatMap(({ received }) => [...received.values()]);
-  const returns = records.flatMap(({ connections }) => connections.slice(1));
-  const recovered = returns.filter((connection) => connection.recovered).length;
+  const returns = records.flatMap(({ connections }) => connections.slice(1).map((now, i) => now.recovered && now.id === connections[i].id));
+  const recovered = returns.filter(Boolean).length;
   return {
     delivered: arrivals.length,
     lost: sent * records.length - arrivals.length,
