@@ -71,6 +71,7 @@ mod macros;
 #[doc(hidden)]
 pub mod msgpack;
 mod nsp;
+mod object;
 mod packet;
 mod placeholders;
 mod scan;
@@ -95,8 +96,9 @@ pub use failure::DecodeAckError;
 pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::{Nsp, NspError};
+pub use object::{Object, ObjectIntoIter, ObjectIter};
 pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
-pub use value::{Object, Value, ValueIndex, Values};
+pub use value::{Value, ValueIndex, Values};
 
 /// Compiles and runs the example of the README.
 #[cfg(doctest)]

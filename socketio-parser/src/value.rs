@@ -3,7 +3,6 @@
 use std::{fmt, ops::Index};
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, SeqAccess, Visitor},
@@ -16,10 +15,8 @@ use crate::{
     binary::{self, Binary},
     error::ArgsError,
     list::{ALL_ARGS, RAW_ARGS},
+    object::Object,
 };
-
-/// An object. Its keys keep the order of their arrival.
-pub type Object = IndexMap<String, Value>;
 
 /// Any value that a packet may carry: JSON, with binary at any depth. [`value!`](crate::value)
 /// builds one.
@@ -231,7 +228,7 @@ impl Serialize for Value {
             Self::String(text) => serializer.serialize_str(text),
             Self::Binary(bytes) => Binary::serialize_bytes(bytes, serializer),
             Self::Array(items) => serializer.collect_seq(items),
-            Self::Object(object) => serializer.collect_map(object),
+            Self::Object(object) => object.serialize(serializer),
         }
     }
 }

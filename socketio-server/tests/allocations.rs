@@ -30,7 +30,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const TABLE: [(&str, f64); 9] = [
     ("echo", 4.0),
     ("echo, 16 in flight", 4.0),
-    ("echo of a dynamic value", 9.0),
+    ("echo of a dynamic value", 8.0),
     ("echo of undecoded arguments", 4.0),
     ("ack", 5.0),
     ("ack, 16 in flight", 5.0),

@@ -214,7 +214,8 @@ fn described(socket: &RemoteSocket) -> Value {
     let mut auth = socket.handshake().get("auth").cloned();
     if let Some(Value::Object(auth)) = &mut auth {
         // Node keeps the fields that its client adds for recovery.
-        auth.retain(|name, _| name != "pid" && name != "offset");
+        auth.remove("pid");
+        auth.remove("offset");
     }
     value!({ "id": socket.id(), "rooms": rooms, "data": socket.raw_data().clone(), "auth": auth })
 }

@@ -122,12 +122,12 @@ fn serialized(details: SocketDetails, nsp: &str) -> Value {
         Value::Object(data) => data,
         _ => Object::new(),
     };
-    let admin = data.shift_remove("_admin").unwrap_or_default();
+    let admin = data.remove("_admin").unwrap_or_default();
     let member = |name: &str| admin.get(name).cloned().unwrap_or_default();
     let (client, transport) = (member("clientId"), member("transport"));
     let mut handshake = details.handshake;
     if let Value::Object(handshake) = &mut handshake {
-        handshake.shift_remove("auth");
+        handshake.remove("auth");
     }
     let rooms: Vec<Value> = details.rooms.iter().map(|room| Value::from(room.as_str())).collect();
     value!({

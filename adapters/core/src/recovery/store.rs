@@ -223,7 +223,7 @@ impl SavedSession {
         let Value::Object(mut session) = msgpack::from_bytes(bytes, limits)? else {
             return Err(MessageError::Malformed("not an object"));
         };
-        let Some(Value::Array(rooms)) = session.shift_remove("rooms") else {
+        let Some(Value::Array(rooms)) = session.remove("rooms") else {
             return Err(MessageError::Field("rooms"));
         };
         let rooms = rooms.iter().map(|room| room.as_str().map(Room::from));
@@ -234,7 +234,7 @@ impl SavedSession {
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
             owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
             epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
-            data: session.shift_remove("data").unwrap_or_default(),
+            data: session.remove("data").unwrap_or_default(),
         })
     }
 }

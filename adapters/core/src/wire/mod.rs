@@ -100,7 +100,7 @@ impl Message {
             .map(|nsp| Nsp::unchecked(&nsp))
             .or_else(|| otherwise.cloned());
         let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
-        let data = message.shift_remove("data").unwrap_or_default();
+        let data = message.remove("data").unwrap_or_default();
         let body = tree::read_body(number, data)?;
         let seq = message.get("seq").and_then(tree::integer);
         Ok(Self { uid: tree::sender(uid, &body)?, nsp, body, seq })

@@ -94,7 +94,7 @@ impl Packet<'_> {
             }
             Self::Tree(Value::Object(mut packet)) => {
                 let kind = packet.get("type").and_then(integer);
-                let data = packet.shift_remove("data")?;
+                let data = packet.remove("data")?;
                 if kind == Some(EVENT.into()) { Packet::Tree(data).event() } else { None }
             }
             Self::Tree(_) => None,
@@ -181,7 +181,7 @@ fn sockets(value: Value) -> Result<Vec<SocketDetails>, MessageError> {
     const FIELD: MessageError = MessageError::Field("sockets");
     let socket = |value| {
         let Value::Object(mut socket) = value else { return Err(FIELD) };
-        let mut take = |name| socket.shift_remove(name).unwrap_or_default();
+        let mut take = |name| socket.remove(name).unwrap_or_default();
         let Value::String(id) = take("id") else { return Err(FIELD) };
         let rooms = rooms(&take("rooms"), "sockets")?;
         Ok(SocketDetails { id: id.into(), handshake: take("handshake"), rooms, data: take("data") })
@@ -199,7 +199,7 @@ pub(super) fn integer(value: &Value) -> Option<u64> {
 
 /// Returns the fields of a tree.
 pub(super) fn of_tree(mut data: Object) -> Parts<'static> {
-    let mut take = |name| data.shift_remove(name);
+    let mut take = |name| data.remove(name);
     Parts {
         packet: take("packet").map(Packet::Tree),
         opts: take("opts").unwrap_or_default(),

@@ -156,7 +156,7 @@ pub(super) fn reply(body: &Body) -> Option<Bytes> {
         Body::ServerSideEmitResponse { request, .. } => {
             out.insert("type".into(), 6.into());
             out.insert("requestId".into(), request.as_str().into());
-            out.extend(data.shift_remove("packet").map(|data| ("data".to_owned(), data)));
+            out.extend(data.remove("packet").map(|data| ("data".to_owned(), data)));
         }
         Body::BroadcastClientCount { .. } => {
             out.insert("type".into(), 8.into());
@@ -186,7 +186,7 @@ pub(super) fn read_reply(
         Some(8) => 11,
         Some(9) => 12,
         Some(6) => {
-            let data = reply.shift_remove("data");
+            let data = reply.remove("data");
             reply.extend(data.map(|data| ("packet".to_owned(), data)));
             10
         }
@@ -227,7 +227,7 @@ fn convert_old_request(request: &mut Object) -> Result<(), MessageError> {
     // Everybody is what no room would mean.
     let sid = sid.as_str().ok_or(MessageError::Field("opts"))?;
     request.insert("opts".into(), value!({ "rooms": [sid] }));
-    if let Some(room) = request.shift_remove("room") {
+    if let Some(room) = request.remove("room") {
         request.insert("rooms".into(), Value::Array(vec![room]));
     }
     Ok(())
@@ -247,7 +247,7 @@ fn number(object: &Object) -> Option<u64> {
 }
 
 fn take(object: &mut Object, name: &str) -> Value {
-    object.shift_remove(name).unwrap_or_default()
+    object.remove(name).unwrap_or_default()
 }
 
 fn object(value: Option<Value>) -> Object {

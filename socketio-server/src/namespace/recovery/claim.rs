@@ -94,9 +94,9 @@ fn take_claim(auth: &mut Option<RawJson>) -> Option<(String, String)> {
     if !matches!(object.get("pid"), Some(Value::String(_))) {
         return None;
     }
-    let pid = text(object.shift_remove("pid"));
+    let pid = text(object.remove("pid"));
     let offset = match object.get("offset") {
-        Some(Value::String(_)) => text(object.shift_remove("offset")),
+        Some(Value::String(_)) => text(object.remove("offset")),
         _ => None,
     };
     *auth = match object.is_empty() {
