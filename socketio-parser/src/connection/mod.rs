@@ -143,6 +143,38 @@ impl<W: 'static> Connection<W> {
         now: impl FnOnce() -> Instant,
         data: PacketData,
     ) -> Result<(), Violation> {
+        if let Some(event) = self.receive(now, data)? {
+            self.outputs.push(event);
+        }
+        Ok(())
+    }
+
+    /// Handles one message like [`handle_data_at`](Self::handle_data_at), and returns the next
+    /// output. This is faster than [`poll_output`](Self::poll_output) if the message is an event and
+    /// there are no earlier outputs.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`handle_data`](Self::handle_data).
+    pub fn poll_data_at(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        data: PacketData,
+    ) -> Result<Option<Output<W>>, Violation> {
+        match self.receive(now, data)? {
+            Some(event) if self.outputs.is_empty() => return Ok(Some(event)),
+            Some(event) => self.outputs.push(event),
+            None => {}
+        }
+        Ok(self.outputs.pop())
+    }
+
+    /// Handles one message. Returns the output of an event, which comes after the queued outputs.
+    fn receive(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        data: PacketData,
+    ) -> Result<Option<Output<W>>, Violation> {
         let packet = match data {
             PacketData::Text(text) => self.decoder.decode_text(text)?,
             PacketData::Binary(bytes) => self.decoder.decode_binary(bytes)?,
@@ -155,7 +187,7 @@ impl<W: 'static> Connection<W> {
             None => {
                 let limit = self.limits.unfinished_timeout;
                 self.unfinished_until = self.unfinished_until.or_else(|| now().checked_add(limit));
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -285,7 +317,7 @@ impl<W: 'static> Connection<W> {
         self.acks.len()
     }
 
-    fn handle_packet(&mut self, packet: Packet) -> Result<(), Violation> {
+    fn handle_packet(&mut self, packet: Packet) -> Result<Option<Output<W>>, Violation> {
         let Packet { mut nsp, content } = packet;
         let mut query = None;
         if self.protocol == Protocol::V4 && nsp.as_str().contains('?') {
@@ -295,10 +327,7 @@ impl<W: 'static> Connection<W> {
         }
         match self.role {
             Role::Server => self.handle_as_server(nsp, query, content),
-            Role::Client => {
-                self.handle_as_client(nsp, content);
-                Ok(())
-            }
+            Role::Client => Ok(self.handle_as_client(nsp, content)),
         }
     }
 
@@ -307,13 +336,13 @@ impl<W: 'static> Connection<W> {
         nsp: Nsp,
         query: Option<RawJson>,
         content: Content,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<Output<W>>, Violation> {
         let kind = content.packet_type();
         let state = self.state(&nsp);
         let connected = state == Some(State::Connected);
         match content {
             Content::Event { id, args } if connected => {
-                self.outputs.push(Output::Event { nsp, id, args });
+                return Ok(Some(Output::Event { nsp, id, args }));
             }
             Content::Ack { id, args } if connected => self.resolve(nsp, id, args),
             Content::Event { .. } | Content::Ack { .. }
@@ -330,14 +359,12 @@ impl<W: 'static> Connection<W> {
             Content::Disconnect => {}
             _ => return Err(Violation::InvalidState(kind)),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Handles a packet from a server. A packet that does not fit the state is ignored, as in Node.
-    fn handle_as_client(&mut self, nsp: Nsp, content: Content) {
-        let Some(state) = self.state(&nsp) else {
-            return;
-        };
+    fn handle_as_client(&mut self, nsp: Nsp, content: Content) -> Option<Output<W>> {
+        let state = self.state(&nsp)?;
         match content {
             Content::Connect(payload) => {
                 self.namespaces.confirm(&nsp);
@@ -353,9 +380,10 @@ impl<W: 'static> Connection<W> {
                 self.outputs.push(Output::Disconnected { nsp });
             }
             // Accepted even before the response to CONNECT, because recovered events come first.
-            Content::Event { id, args } => self.outputs.push(Output::Event { nsp, id, args }),
+            Content::Event { id, args } => return Some(Output::Event { nsp, id, args }),
             Content::Ack { id, args } => self.resolve(nsp, id, args),
         }
+        None
     }
 
     fn request(&mut self, nsp: Nsp, auth: Option<RawJson>) {

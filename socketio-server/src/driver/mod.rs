@@ -111,20 +111,27 @@ impl Driver {
             self.handle_requests(cx);
             match self.connection.poll_event(cx) {
                 Poll::Ready(Event::Message(data)) if !self.closing => {
-                    let (result, output, is_last) = {
+                    let (result, is_last) = {
                         let mut machine = self.client.machine();
-                        let result = machine.handle_data_at(now, data);
-                        (result, machine.poll_output(), !machine.has_output())
+                        let result = machine.poll_data_at(now, data);
+                        (result, !machine.has_output())
                     };
-                    // An event leads to no further outputs.
-                    let is_last = is_last && matches!(output, Some(Output::Event { .. }));
-                    if let Some(output) = output {
-                        self.handle_output(output, cx);
+                    match result {
+                        // An event leads to no further outputs.
+                        Ok(Some(Output::Event { nsp, id, args })) if is_last => {
+                            self.handle_event(&nsp, id, args, cx);
+                        }
+                        Ok(output) => {
+                            if let Some(output) = output {
+                                self.handle_output(output, cx);
+                            }
+                            self.handle_outputs(cx);
+                        }
+                        Err(violation) => {
+                            self.handle_outputs(cx);
+                            self.close_if_violated(Err(violation));
+                        }
                     }
-                    if !is_last {
-                        self.handle_outputs(cx);
-                    }
-                    self.close_if_violated(result);
                 }
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
                 Poll::Ready(_) => {}
