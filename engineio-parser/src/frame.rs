@@ -15,7 +15,7 @@ use crate::{
 
 /// Room in front of a text packet for the longest header that a server writes: an unmasked
 /// WebSocket frame with a 64-bit length.
-const HEADROOM: usize = 10;
+pub(crate) const HEADROOM: usize = 10;
 
 /// One packet in wire form for a message transport. A clone costs one reference count.
 ///
@@ -93,7 +93,7 @@ impl Frame {
     }
 
     /// Writes the header of a text frame into the room in front of the packet.
-    fn from_text(mut buffer: Vec<u8>) -> Self {
+    pub(crate) fn from_text(mut buffer: Vec<u8>) -> Self {
         let payload = buffer.len() - HEADROOM;
         let header = header_len(payload);
         if let Some(out) = buffer.get_mut(HEADROOM - header..) {
@@ -318,6 +318,12 @@ impl FrameWriter {
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
+    }
+
+    /// The packet's digit and the data.
+    #[inline]
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.buffer.get(HEADROOM..).unwrap_or_default()
     }
 
     /// The frame, in memory of exactly its size.

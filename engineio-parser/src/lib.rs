@@ -52,6 +52,7 @@ mod frames;
 pub mod fuzzing;
 pub mod handshake;
 mod lenient_base64;
+mod packed;
 pub mod packet;
 pub mod payload;
 pub mod session;
@@ -74,6 +75,7 @@ pub mod internal {
 
     use bytes::Bytes;
 
+    pub use crate::packed::{OutgoingMessage, PackedFrames};
     use crate::{Frame, Frames};
 
     /// Makes all clones taken from now on share encodings that only some recipients need, such as the

@@ -110,6 +110,7 @@ impl Connection {
         transport: Option<Box<MessageTransport>>,
     ) -> Self {
         let turn = Turn::new(&registry.config.turn);
+        shared.lock().session.pack(transport.as_deref().is_some_and(MessageTransport::packs));
         Self {
             handle: Handle(shared),
             registry,
@@ -304,6 +305,8 @@ impl Connection {
                 Some(Output::Message(data)) => return Some(Event::Message(data)),
                 Some(Output::Upgraded(transport)) => {
                     self.registry.counters.upgraded.one();
+                    let packs = self.probe.as_deref().is_some_and(MessageTransport::packs);
+                    state.session.pack(packs);
                     let poll = state.poll_to_wake();
                     self.former = mem::replace(&mut self.transport, self.probe.take());
                     if let Some(former) = &mut self.former {

@@ -50,8 +50,31 @@ pub fn weak_stats(engine: &Engine) -> impl Fn() -> Option<Stats> + Send + Sync +
     move || registry.upgrade().map(|registry| registry.stats())
 }
 
+pub use engineio_parser::internal::OutgoingMessage;
 /// Makes clones of these frames share their compressed form. Serves broadcasts.
 pub use engineio_parser::internal::share;
+
+/// Queues a message like [`Handle::send_frames`], in any form. A small text in the buffer of its
+/// encoder is copied once, behind the texts that leave with it.
+///
+/// # Errors
+///
+/// Returns the frames if the queue is full or the session is closed.
+pub fn send_message(handle: &Handle, message: OutgoingMessage<'_>) -> Result<(), SendError> {
+    handle.send_message(message)
+}
+
+/// Queues a message like [`Handle::send_if_room`], in any form.
+///
+/// # Errors
+///
+/// Returns the frames if more than half of the queue is full or the session is closed.
+pub fn send_message_if_room(
+    handle: &Handle,
+    message: OutgoingMessage<'_>,
+) -> Result<(), SendError> {
+    handle.send_message_if_room(message)
+}
 
 /// Like [`Handle::send_frames`], but returns the waker instead of waking it. The frames may stay
 /// queued until the caller wakes it. Serves callers that send to many sessions under their own lock

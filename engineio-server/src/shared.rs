@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use engineio_parser::{
     ByteString, Frame, Frames, PacketData, PacketType, Revision, Transport,
+    internal::OutgoingMessage,
     session::{CloseReason, SendError, Session, Unsent},
 };
 
@@ -160,10 +161,14 @@ impl State {
                 continue;
             }
             let kind = transport.kind();
-            while !transport.is_full()
-                && let Some(frame) = self.session.poll_transmit(kind, usize::MAX)
-            {
-                transport.send(frame);
+            while !transport.is_full() {
+                if let Some(frames) = self.session.poll_packed(kind) {
+                    transport.send_packed(frames);
+                } else if let Some(frame) = self.session.poll_transmit(kind, usize::MAX) {
+                    transport.send(frame);
+                } else {
+                    break;
+                }
             }
         }
         (self.poll_to_wake(), self.ready_to_wake())
@@ -177,6 +182,15 @@ impl State {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+/// Copies a large message, so that no lock is held meanwhile.
+#[inline]
+fn prepared(message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
+    match message {
+        OutgoingMessage::Written(_) if !message.is_small() => message.into_frames().into(),
+        message => message,
     }
 }
 
@@ -271,9 +285,15 @@ impl Handle {
     ///
     /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
+        self.send_message(frames.into())
+    }
+
+    /// See [`internal::send_message`](crate::internal::send_message).
+    pub(crate) fn send_message(&self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
+        let message = prepared(message);
         let (result, waker) = {
             let mut state = self.0.lock();
-            let result = state.session.send(frames);
+            let result = state.session.send_message(message);
             (result, state.sender_to_wake())
         };
         wake(waker);
@@ -290,9 +310,18 @@ impl Handle {
     ///
     /// Returns the frames if more than half of the queue is full or the session is closed.
     pub fn send_if_room(&self, frames: Frames) -> Result<(), SendError> {
+        self.send_message_if_room(frames.into())
+    }
+
+    /// See [`internal::send_message_if_room`](crate::internal::send_message_if_room).
+    pub(crate) fn send_message_if_room(
+        &self,
+        message: OutgoingMessage<'_>,
+    ) -> Result<(), SendError> {
+        let message = prepared(message);
         let (result, waker) = {
             let mut state = self.0.lock();
-            let result = state.session.send_if_room(frames);
+            let result = state.session.send_message_if_room(message);
             (result, state.sender_to_wake())
         };
         wake(waker);

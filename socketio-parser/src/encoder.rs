@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use engineio_parser::{FrameWriter, Frames};
+use engineio_parser::{FrameWriter, Frames, internal::OutgoingMessage};
 use serde::Serialize;
 
 #[cfg(feature = "msgpack")]
@@ -164,10 +164,28 @@ impl Parser {
         event: &str,
         args: &T,
     ) -> Result<Frames, EncodeError> {
+        self.send_event(nsp, id, event, args, |message| message.into_frames())
+    }
+
+    /// Encodes an event and passes it to `send`, whose result it returns. In contrast to
+    /// [`encode_event`](Self::encode_event), a text without binary is not copied.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`encode_event`](Self::encode_event).
+    #[doc(hidden)]
+    pub fn send_event<T: Serialize + ?Sized, R>(
+        self,
+        nsp: &Nsp,
+        id: Option<AckId>,
+        event: &str,
+        args: &T,
+        send: impl FnOnce(OutgoingMessage<'_>) -> R,
+    ) -> Result<R, EncodeError> {
         if is_reserved(event) {
             return Err(EncodeError::ReservedEvent(event.into()));
         }
-        encode_list(self, PacketType::Event, nsp, id, Some(event), args, None)
+        encode_list(self, PacketType::Event, nsp, id, Some(event), args, None, send)
     }
 
     /// Encodes an event for connection state recovery, with `offset` as an additional last
@@ -197,7 +215,8 @@ impl Parser {
             return Err(EncodeError::ReservedEvent(event.into()));
         }
         let offset = to_json(offset)?;
-        encode_list(self, PacketType::Event, nsp, None, Some(event), args, Some(&offset))
+        let frames = |message: OutgoingMessage<'_>| message.into_frames();
+        encode_list(self, PacketType::Event, nsp, None, Some(event), args, Some(&offset), frames)
     }
 
     /// See [`encode_ack`].
@@ -211,7 +230,24 @@ impl Parser {
         id: AckId,
         args: &T,
     ) -> Result<Frames, EncodeError> {
-        encode_list(self, PacketType::Ack, nsp, Some(id), None, args, None)
+        self.send_ack(nsp, id, args, |message| message.into_frames())
+    }
+
+    /// Encodes an ack and passes it to `send`, whose result it returns. See
+    /// [`send_event`](Self::send_event).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `args` cannot be serialized.
+    #[doc(hidden)]
+    pub fn send_ack<T: Serialize + ?Sized, R>(
+        self,
+        nsp: &Nsp,
+        id: AckId,
+        args: &T,
+        send: impl FnOnce(OutgoingMessage<'_>) -> R,
+    ) -> Result<R, EncodeError> {
+        encode_list(self, PacketType::Ack, nsp, Some(id), None, args, None, send)
     }
 
     /// See [`encode_connect`].
@@ -297,7 +333,8 @@ thread_local! {
 /// A larger buffer is not kept for the next packet.
 const MAX_SCRATCH: usize = 64 * 1024;
 
-fn encode_list<T: Serialize + ?Sized>(
+#[allow(clippy::too_many_arguments, reason = "all parts of a packet")]
+fn encode_list<T: Serialize + ?Sized, R>(
     parser: Parser,
     kind: PacketType,
     nsp: &Nsp,
@@ -305,11 +342,18 @@ fn encode_list<T: Serialize + ?Sized>(
     event: Option<&str>,
     args: &T,
     last: Option<&[u8]>,
-) -> Result<Frames, EncodeError> {
+    send: impl FnOnce(OutgoingMessage<'_>) -> R,
+) -> Result<R, EncodeError> {
     let mut list = OpenList::new(parser, kind, nsp, id, event);
     let write = || list::write_args(list.out.buffer(), event.is_some(), args);
     let ((), encoded) = binary::encoding(write)?;
-    Ok(list.finish(encoded, last))
+    let message = match list.finish(encoded, last) {
+        Some(frames) => OutgoingMessage::Frames(frames),
+        None => OutgoingMessage::Written(&list.out),
+    };
+    let result = send(message);
+    list.release();
+    Ok(result)
 }
 
 /// A packet whose list of arguments is being written. In contrast to [`encode_list`] its code exists
@@ -347,36 +391,40 @@ impl<'a> OpenList<'a> {
         Self { parser, kind, nsp, id, out, list, args }
     }
 
-    fn finish(self, encoded: Encoded, last: Option<&[u8]>) -> Frames {
-        let Self { parser, kind, nsp, id, mut out, list, args } = self;
+    /// Writes the rest of the packet. Returns its frames, unless it is the written text.
+    fn finish(&mut self, encoded: Encoded, last: Option<&[u8]>) -> Option<Frames> {
+        let Self { parser, kind, nsp, id, list, args, .. } = *self;
         let Encoded { attachments, raw } = encoded;
-        let json = out.buffer();
+        let json = self.out.buffer();
         if let Some(raw) = raw {
             json.truncate(args);
             append(json, raw.as_bytes());
         }
         append(json, last.unwrap_or_default());
         json.push(b']');
-        let frames = match parser {
-            Parser::Json if attachments.is_empty() => out.copy().into(),
+        match parser {
+            Parser::Json if attachments.is_empty() => None,
             Parser::Json => {
                 let mut counted = FrameWriter::message(Vec::new());
                 write_head(&mut counted, kind, nsp, id, attachments.len());
                 counted.buffer().extend_from_slice(json.get(list..).unwrap_or_default());
-                Frames::new(counted.copy(), attachments)
+                Some(Frames::new(counted.copy(), attachments))
             }
             #[cfg(feature = "msgpack")]
             Parser::MsgPack => {
                 let list = text(json.get(list..).unwrap_or_default());
-                msgpack::encode(kind, nsp, id, list, &attachments)
+                Some(msgpack::encode(kind, nsp, id, list, &attachments))
             }
-        };
-        let buffer = out.into_buffer();
+        }
+    }
+
+    /// Gives the buffer to the thread.
+    fn release(self) {
+        let buffer = self.out.into_buffer();
         if buffer.capacity() <= MAX_SCRATCH {
             // `with` instead of `LocalKey::set`, which does more work.
             SCRATCH.with(|scratch| scratch.set(buffer));
         }
-        frames
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     frame::Frame,
     frames::Frames,
+    packed::{OutgoingMessage, PackedFrames},
     packet::{PacketType, Revision, Transport},
 };
 
@@ -195,12 +196,23 @@ impl Session {
     /// # Errors
     ///
     /// Returns the frames if the queue is full or the session is closing.
+    #[inline]
     pub fn send(&mut self, frames: Frames) -> Result<(), SendError> {
+        self.send_message(frames.into())
+    }
+
+    /// Queues a message like [`send`](Self::send), in any form.
+    ///
+    /// # Errors
+    ///
+    /// Returns the frames if the queue is full or the session is closing.
+    #[doc(hidden)]
+    pub fn send_message(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
-            return Err(SendError::Closed(frames));
+            return Err(SendError::Closed(message.into_frames()));
         }
         let Config { max_queued_packets, max_queued_bytes, .. } = *self.config;
-        self.queue.push(frames, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
+        self.queue.push(message, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
     /// Queues a run of frames only if the queue [has room](Self::has_room). Serves acks and other
@@ -210,13 +222,23 @@ impl Session {
     ///
     /// Returns the frames if more than half of the queue is full or the session is closing.
     pub fn send_if_room(&mut self, frames: Frames) -> Result<(), SendError> {
+        self.send_message_if_room(frames.into())
+    }
+
+    /// Queues a message like [`send_if_room`](Self::send_if_room), in any form.
+    ///
+    /// # Errors
+    ///
+    /// Returns the frames if more than half of the queue is full or the session is closing.
+    #[doc(hidden)]
+    pub fn send_message_if_room(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
-            return Err(SendError::Closed(frames));
+            return Err(SendError::Closed(message.into_frames()));
         }
         if !self.has_room() {
-            return Err(SendError::Full(frames));
+            return Err(SendError::Full(message.into_frames()));
         }
-        self.send(frames)
+        self.send_message(message)
     }
 
     /// Sends a run of frames only if it [can leave at once](Self::is_writable). Returns whether it
@@ -281,6 +303,32 @@ impl Session {
             self.traffic.sent(frame);
         }
         frame
+    }
+
+    /// Sets whether small text messages are packed from now on (default: no), which is faster. A
+    /// shell sets it while it writes them to a WebSocket as they are, and then calls
+    /// [`poll_packed`](Self::poll_packed) before each [`poll_transmit`](Self::poll_transmit).
+    #[doc(hidden)]
+    pub fn pack(&mut self, pack: bool) {
+        self.queue.pack(pack);
+    }
+
+    /// The next messages to transmit on this transport, if they are packed.
+    #[doc(hidden)]
+    #[inline]
+    pub fn poll_packed(&mut self, via: Transport) -> Option<PackedFrames> {
+        if self.queue.is_packed() { self.take_packed(via) } else { None }
+    }
+
+    fn take_packed(&mut self, via: Transport) -> Option<PackedFrames> {
+        let websocket = via == self.transport && via == Transport::WebSocket;
+        if !websocket || !self.is_live() || !self.controls.is_empty() {
+            return None;
+        }
+        let packed = self.queue.pop_packed()?;
+        self.finish_if_drained();
+        self.traffic.sent_packed(&packed);
+        Some(packed)
     }
 
     /// Whether there is a frame to transmit. Server: whether [`poll_transmit`](Self::poll_transmit)

@@ -2,35 +2,54 @@
 
 use std::collections::VecDeque;
 
-use crate::{frame::Frame, frames::Frames};
+use crate::{
+    frame::Frame,
+    frames::Frames,
+    packed::{OutgoingMessage, PackedFrames},
+    packet::Revision,
+};
 
 /// The capacity, in runs, that an empty queue keeps for the next burst.
 const RETAINED_RUNS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    runs: VecDeque<Frames>,
+    runs: VecDeque<Run>,
     /// The number of frames of the first run that have left the queue.
-    front_sent: usize,
+    front_sent: u32,
     packets: usize,
     bytes: usize,
+    /// Whether small text messages are packed.
+    packs: bool,
+}
+
+#[derive(Debug)]
+enum Run {
+    Frames(Frames),
+    /// Messages that may leave together, but need not.
+    Packed(PackedFrames),
 }
 
 impl Queue {
+    /// Sets whether small text messages are packed from now on.
+    pub(super) fn pack(&mut self, pack: bool) {
+        self.packs = pack;
+    }
+
     /// Appends a run, or returns it if it would exceed a limit. A queue with room accepts every
     /// run: a sender that was refused waits for room, and must find it whatever the size of its
     /// run.
     pub(super) fn push(
         &mut self,
-        run: Frames,
+        message: OutgoingMessage<'_>,
         max_packets: usize,
         max_bytes: usize,
     ) -> Result<(), Frames> {
-        let packets = self.packets.saturating_add(run.count());
-        let bytes = self.bytes.saturating_add(run.bytes());
+        let packets = self.packets.saturating_add(message.count());
+        let bytes = self.bytes.saturating_add(message.bytes());
         let fits = packets <= max_packets && bytes <= max_bytes;
         if !fits && !self.has_room(max_packets, max_bytes) {
-            return Err(run);
+            return Err(message.into_frames());
         }
         self.packets = packets;
         self.bytes = bytes;
@@ -38,34 +57,82 @@ impl Queue {
             // The queue of most sessions never holds more than one run.
             self.runs.reserve_exact(1);
         }
+        let run = match message {
+            OutgoingMessage::Written(writer) if self.packs && message.is_small() => {
+                if let Some(Run::Packed(packed)) = self.runs.back_mut()
+                    && packed.has_room()
+                {
+                    packed.push(writer);
+                    return Ok(());
+                }
+                let mut packed = PackedFrames::default();
+                packed.push(writer);
+                Run::Packed(packed)
+            }
+            message => Run::Frames(message.into_frames()),
+        };
         self.runs.push_back(run);
         Ok(())
     }
 
-    /// The next frame.
-    pub(super) fn front(&self) -> Option<&Frame> {
-        self.runs.front()?.get(self.front_sent)
+    /// The length of the next frame as [`Frame::polling_len`] counts it.
+    pub(super) fn next_polling_len(&self, revision: Revision) -> Option<usize> {
+        match self.runs.front()? {
+            Run::Frames(run) => Some(run.get(self.front_sent as usize)?.polling_len(revision)),
+            Run::Packed(packed) => Some(packed.first_len()),
+        }
     }
 
     /// Takes the next frame.
     pub(super) fn pop(&mut self) -> Option<Frame> {
-        let run = self.runs.front()?;
-        let last = self.front_sent + 1 == run.count();
-        let frame = if last {
-            let index = std::mem::take(&mut self.front_sent);
-            let frame = self.runs.pop_front()?.into_nth(index)?;
-            if self.runs.is_empty() && self.runs.capacity() > RETAINED_RUNS {
-                self.runs = VecDeque::new();
+        let (frame, last) = match self.runs.front_mut()? {
+            Run::Frames(run) if (self.front_sent as usize) + 1 < run.count() => {
+                let frame = run.get(self.front_sent as usize)?.clone();
+                self.front_sent += 1;
+                (frame, false)
             }
-            frame
-        } else {
-            let frame = run.get(self.front_sent)?.clone();
-            self.front_sent += 1;
-            frame
+            Run::Frames(_) => {
+                let index = std::mem::take(&mut self.front_sent) as usize;
+                let Some(Run::Frames(run)) = self.pop_run() else { return None };
+                (run.into_nth(index)?, false)
+            }
+            Run::Packed(packed) => {
+                let frame = packed.pop()?;
+                (frame, packed.count() == 0)
+            }
         };
+        if last {
+            self.pop_run();
+        }
         self.packets -= 1;
         self.bytes -= frame.len();
         Some(frame)
+    }
+
+    /// Whether the next messages are packed.
+    #[inline]
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(self.runs.front(), Some(Run::Packed(_)))
+    }
+
+    /// Takes the next messages, which are packed.
+    pub(super) fn pop_packed(&mut self) -> Option<PackedFrames> {
+        if !self.is_packed() {
+            return None;
+        }
+        let Some(Run::Packed(packed)) = self.pop_run() else { return None };
+        self.packets -= packed.count();
+        self.bytes -= packed.payload_len();
+        Some(packed)
+    }
+
+    #[inline]
+    fn pop_run(&mut self) -> Option<Run> {
+        let run = self.runs.pop_front();
+        if self.runs.is_empty() && self.runs.capacity() > RETAINED_RUNS {
+            self.runs = VecDeque::new();
+        }
+        run
     }
 
     /// Whether the first run has begun to leave. Its remaining frames must leave before any other.
@@ -74,7 +141,7 @@ impl Queue {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { packs: self.packs, ..Self::default() };
     }
 
     /// Releases the memory of an empty queue.
@@ -112,15 +179,21 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::packet::PacketType;
+    use crate::{frame::FrameWriter, packet::PacketType};
 
-    fn text(data: &str) -> Frames {
-        Frame::text(PacketType::Message, data).into()
+    fn text(data: &str) -> OutgoingMessage<'static> {
+        run(data, 0)
     }
 
-    fn run(data: &str, attachments: usize) -> Frames {
+    fn run(data: &str, attachments: usize) -> OutgoingMessage<'static> {
         let attachments = (0..attachments).map(|_| Bytes::from_static(b"abc"));
-        Frames::new(Frame::text(PacketType::Message, data), attachments)
+        Frames::new(Frame::text(PacketType::Message, data), attachments).into()
+    }
+
+    fn written(data: &str) -> FrameWriter {
+        let mut writer = FrameWriter::message(Vec::new());
+        writer.buffer().extend_from_slice(data.as_bytes());
+        writer
     }
 
     #[test]
@@ -175,6 +248,55 @@ mod tests {
             assert!(queue.push(run("a", 5), limit, limit).is_ok());
             assert!(queue.push(text(""), limit, limit).is_err());
         }
+    }
+
+    #[test]
+    fn small_texts_are_packed_between_other_runs_and_keep_their_order() {
+        let mut queue = Queue::default();
+        let (a, large) = (written("a"), written(&"x".repeat(600)));
+        queue.push(OutgoingMessage::Written(&a), 100, 10_000).unwrap();
+        assert!(queue.pop_packed().is_none(), "a queue packs only if it is told so");
+        queue.pack(true);
+        for message in [
+            OutgoingMessage::Written(&a),
+            OutgoingMessage::Written(&written("bc")),
+            run("d", 1),
+            OutgoingMessage::Written(&a),
+            OutgoingMessage::Written(&large),
+            OutgoingMessage::Written(&a),
+        ] {
+            queue.push(message, 100, 10_000).unwrap();
+        }
+        assert_eq!((queue.packets(), queue.bytes()), (8, 2 + 2 + 3 + 2 + 3 + 2 + 601 + 2));
+        let len = |queue: &mut Queue| queue.pop().map(|frame| frame.len());
+        assert_eq!(len(&mut queue), Some(2));
+        let packed = queue.pop_packed().unwrap();
+        assert_eq!(packed.as_bytes(), b"\x81\x024a\x81\x034bc");
+        assert!(queue.pop_packed().is_none());
+        assert_eq!((len(&mut queue), len(&mut queue)), (Some(2), Some(3)));
+        assert_eq!(queue.next_polling_len(Revision::V4), Some(2));
+        assert_eq!((len(&mut queue), len(&mut queue)), (Some(2), Some(601)));
+        assert_eq!(queue.pop_packed().map(|packed| packed.count()), Some(1));
+        assert_eq!((queue.packets(), queue.bytes(), queue.is_empty()), (0, 0, true));
+    }
+
+    #[test]
+    fn packed_messages_are_limited_like_others() {
+        let mut queue = Queue::default();
+        queue.pack(true);
+        let message = written("1");
+        for _ in 0..4 {
+            queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap();
+        }
+        let refused = queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap_err();
+        assert_eq!((refused.count(), refused.bytes()), (1, 2));
+        queue.pop();
+        queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap();
+        for _ in 0..100 {
+            queue.push(OutgoingMessage::Written(&message), 1000, 10_000).unwrap();
+        }
+        let counts = std::iter::from_fn(|| queue.pop_packed().map(|packed| packed.count()));
+        assert_eq!(counts.collect::<Vec<_>>(), [63 + 1, 40], "one buffer takes 64 frames");
     }
 
     #[test]

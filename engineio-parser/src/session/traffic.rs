@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 
 use crate::{
     frame::Frame,
+    packed::PackedFrames,
     packet::{Packet, PacketData},
 };
 
@@ -35,6 +36,11 @@ impl Traffic {
     pub(super) fn sent(&mut self, frame: &Frame) {
         self.packets_out += 1;
         self.bytes_out += frame.len() as u64;
+    }
+
+    pub(super) fn sent_packed(&mut self, frames: &PackedFrames) {
+        self.packets_out += frames.count() as u64;
+        self.bytes_out += frames.payload_len() as u64;
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 
 use engineio_parser::{
     Frame, Transport,
+    internal::PackedFrames,
     session::{Input, Loss},
 };
 
@@ -110,6 +111,18 @@ impl MessageTransport {
     /// where they count as queued.
     pub(crate) fn is_full(&self) -> bool {
         dispatch!(self, it => it.is_full())
+    }
+
+    /// Returns whether packed frames can be sent ([`send_packed`](Self::send_packed)).
+    pub(crate) fn packs(&self) -> bool {
+        matches!(self, Self::WebSocket(websocket) if websocket.packs())
+    }
+
+    /// Sends frames that were packed for a WebSocket.
+    pub(crate) fn send_packed(&mut self, frames: PackedFrames) {
+        if let Self::WebSocket(websocket) = self {
+            websocket.send_packed(frames);
+        }
     }
 
     pub(crate) fn send(&mut self, frame: Frame) {

@@ -530,7 +530,7 @@ impl Broadcast {
         if self.selection.flags.volatile {
             return target.send_volatile(frames).unwrap_or(false);
         }
-        let result = target.send(frames);
+        let result = target.send(frames.into());
         if let Err(EmitError::Full) = result {
             self.overflowed(target);
         }

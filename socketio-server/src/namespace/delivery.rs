@@ -14,7 +14,10 @@ use std::{
     sync::Arc,
 };
 
-use engineio_server::{Frames, internal::settings};
+use engineio_server::{
+    Frames,
+    internal::{OutgoingMessage, settings},
+};
 use serde::Serialize;
 use socketio_adapter::{
     event_args,
@@ -101,9 +104,12 @@ impl Namespace {
                 log.send(socket, offset, compressible(frames))
             }
             Delivery::Direct | Delivery::EngineLog(_) => {
-                let frames = parser.encode_event(nsp, None, event, args)?;
-                self.notify_outgoing(slice::from_ref(socket), event, args);
-                socket.send(compressible(frames))
+                parser.send_event(nsp, None, event, args, |message| {
+                    self.notify_outgoing(slice::from_ref(socket), event, args);
+                    let plain =
+                        |message: OutgoingMessage<'_>| message.into_frames().compress(false).into();
+                    socket.send(if compress { message } else { plain(message) })
+                })?
             }
         }
     }
@@ -239,7 +245,7 @@ impl SocketInner {
         failed: impl FnOnce(&Self, EmitError) + Send + 'static,
     ) -> Result<(), EmitError> {
         if !self.namespace.publishes_first() {
-            return self.send(frames);
+            return self.send(frames.into());
         }
         if self.is_disconnected() {
             return Err(EmitError::Disconnected);
@@ -252,7 +258,7 @@ impl SocketInner {
         }
         let socket = self.clone();
         let send = move || {
-            if let Err(error) = socket.send(frames) {
+            if let Err(error) = socket.send(frames.into()) {
                 failed(&socket, error);
             }
         };

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use engineio_server::{Frames, SendError};
+use engineio_server::{
+    Frames, SendError,
+    internal::{OutgoingMessage, send_message_if_room},
+};
 use serde::Serialize;
 use socketio_core::FirstAck;
 use socketio_parser::AckId;
@@ -108,11 +111,12 @@ impl Responder {
 
     /// Sends an ack if the outgoing queue has room for it.
     fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
-        let sent = self.send_first(args, |frames| {
+        let sent = self.send_first(args, |message| {
             let socket = &self.socket.0;
             if !socket.namespace.publishes_first() {
-                return socket.send(frames);
+                return socket.send(message);
             }
+            let frames = message.into_frames();
             let (responder, copy) = (self.clone(), frames.clone());
             let late = move |_: &_, _| WaitingAck::for_room(responder, copy).spawn();
             socket.send_after_events(frames, late)
@@ -128,10 +132,10 @@ impl Responder {
         args: &T,
     ) -> Result<Option<WaitingAck>, EmitError> {
         let waiting =
-            self.send_first(args, |frames| match self.socket.0.namespace.publishes_first() {
-                true => Ok(self.send_after_events(frames)),
+            self.send_first(args, |message| match self.socket.0.namespace.publishes_first() {
+                true => Ok(self.send_after_events(message.into_frames())),
                 false => {
-                    let unsent = self.send_if_room(frames)?;
+                    let unsent = self.send_if_room(message)?;
                     Ok(unsent.map(|frames| WaitingAck::for_room(self.clone(), frames)))
                 }
             });
@@ -142,18 +146,18 @@ impl Responder {
     fn send_first<T: Serialize + ?Sized, R>(
         &self,
         args: &T,
-        send: impl FnOnce(Frames) -> Result<R, EmitError>,
+        send: impl FnOnce(OutgoingMessage<'_>) -> Result<R, EmitError>,
     ) -> Result<Option<R>, EmitError> {
         let parser = self.socket.0.client.config.parser;
-        let frames = parser.encode_ack(self.socket.nsp(), self.id, args)?;
-        self.first.send(|| send(frames))
+        let send = |message: OutgoingMessage<'_>| self.first.send(|| send(message));
+        parser.send_ack(self.socket.nsp(), self.id, args, send)?
     }
 
-    fn send_if_room(&self, frames: Frames) -> Result<Option<Frames>, EmitError> {
+    fn send_if_room(&self, message: OutgoingMessage<'_>) -> Result<Option<Frames>, EmitError> {
         if self.socket.0.is_disconnected() {
             return Err(EmitError::Disconnected);
         }
-        match self.socket.0.client.handle.send_if_room(frames) {
+        match send_message_if_room(&self.socket.0.client.handle, message) {
             Ok(()) => Ok(None),
             Err(SendError::Full(frames)) => Ok(Some(frames)),
             Err(_) => Err(EmitError::Disconnected),
@@ -166,7 +170,7 @@ impl Responder {
         let (unsent, mut turn) = oneshot::channel();
         let responder = self.clone();
         self.socket.namespace().after_events_unlimited(move || {
-            if let Ok(Some(frames)) = responder.send_if_room(frames)
+            if let Ok(Some(frames)) = responder.send_if_room(frames.into())
                 && let Err(frames) = unsent.send(frames)
             {
                 WaitingAck::for_room(responder, frames).spawn();
@@ -215,7 +219,7 @@ impl WaitingAck {
         while self.frames.is_some() {
             self.responder.socket.ready().await?;
             if let Some(frames) = self.frames.take() {
-                self.frames = self.responder.send_if_room(frames)?;
+                self.frames = self.responder.send_if_room(frames.into())?;
             }
         }
         Ok(())

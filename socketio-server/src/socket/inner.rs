@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytestring::ByteString;
-use engineio_server::{Frames, SendError};
+use engineio_server::{
+    Frames, SendError,
+    internal::{OutgoingMessage, send_message},
+};
 use socketio_parser::RawJson;
 use tokio::sync::Notify;
 
@@ -145,11 +148,11 @@ impl SocketInner {
         }
     }
 
-    pub(crate) fn send(&self, frames: Frames) -> Result<(), EmitError> {
+    pub(crate) fn send(&self, message: OutgoingMessage<'_>) -> Result<(), EmitError> {
         if self.is_disconnected() {
             return Err(EmitError::Disconnected);
         }
-        self.client.handle.send_frames(frames).map_err(|error| match error {
+        send_message(&self.client.handle, message).map_err(|error| match error {
             SendError::Full(_) => {
                 self.client.counters.here().events.queue_full.one();
                 EmitError::Full

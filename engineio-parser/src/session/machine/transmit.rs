@@ -68,7 +68,9 @@ impl Session {
                 kind => Frame::text(kind, ""),
             });
         }
-        if self.queue.front()?.polling_len(self.revision) > budget {
+        if self.queue.is_empty()
+            || budget < usize::MAX && self.queue.next_polling_len(self.revision)? > budget
+        {
             return None;
         }
         self.queue.pop()

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use engineio_parser::{
     Frame, Revision, Transport,
     frame::WireFrame,
+    internal::PackedFrames,
     session::{Input, Loss},
     websocket::Incoming,
 };
@@ -246,6 +247,15 @@ impl WebSocket {
             }
             None => self.writer.is_full(),
         }
+    }
+
+    /// Returns whether frames are written as the session packs them.
+    pub(crate) fn packs(&self) -> bool {
+        self.compressor.is_none() && !self.b64
+    }
+
+    pub(crate) fn send_packed(&mut self, frames: PackedFrames) {
+        self.writer.push_packed(frames);
     }
 
     pub(crate) fn send(&mut self, frame: Frame) {

@@ -11,6 +11,7 @@ use std::{
 
 use engineio_parser::{
     frame::WireFrame,
+    internal::PackedFrames,
     websocket::{CLOSE, PONG, encode},
 };
 use tokio::io::AsyncWrite;
@@ -24,7 +25,7 @@ const MAX_COPIED_FRAME: usize = 512;
 
 thread_local! {
     /// An empty queue that has memory. An idle connection has a queue without memory.
-    static SPARE: Cell<VecDeque<WireFrame>> = const { Cell::new(VecDeque::new()) };
+    static SPARE: Cell<VecDeque<Part>> = const { Cell::new(VecDeque::new()) };
     /// The buffer for copied frames, which all connections of a thread share.
     static COPIED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -32,20 +33,58 @@ thread_local! {
 /// Frames that were taken from the session but not yet accepted by the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    frames: VecDeque<WireFrame>,
-    /// How many bytes of the first frame are written.
+    parts: VecDeque<Part>,
+    /// How many bytes of the first part are written.
     written: usize,
     bytes: usize,
+    /// The number of frames in all parts.
+    frames: u32,
     /// The stream may still buffer written bytes, as TLS does.
     unflushed: bool,
     /// The close frame was pushed. No frame may follow it.
     closing: bool,
 }
 
+#[derive(Debug)]
+enum Part {
+    Frame(WireFrame),
+    Packed(PackedFrames),
+}
+
+impl Part {
+    /// Returns the bytes before the body.
+    fn header(&self) -> &[u8] {
+        match self {
+            Self::Frame(frame) => frame.header(),
+            Self::Packed(_) => &[],
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        match self {
+            Self::Frame(frame) => &frame.body,
+            Self::Packed(frames) => frames.as_bytes(),
+        }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.header().len() + self.body().len()
+    }
+
+    /// Returns the number of frames.
+    fn count(&self) -> u32 {
+        match self {
+            Self::Frame(_) => 1,
+            Self::Packed(frames) => frames.count() as u32,
+        }
+    }
+}
+
 impl Writer {
     /// Returns whether all frames are written and flushed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && !self.unflushed
+        self.parts.is_empty() && !self.unflushed
     }
 
     /// Returns how many bytes are not written yet.
@@ -56,7 +95,7 @@ impl Writer {
     /// Returns whether there is enough for one batch. Further frames stay in the session, where
     /// they count as queued.
     pub(crate) fn is_full(&self) -> bool {
-        Self::is_batch(self.frames.len(), self.bytes)
+        Self::is_batch(self.frames as usize, self.bytes)
     }
 
     /// Returns whether this much makes up one batch.
@@ -65,14 +104,24 @@ impl Writer {
     }
 
     pub(crate) fn push(&mut self, frame: WireFrame) {
+        self.push_part(Part::Frame(frame));
+    }
+
+    pub(crate) fn push_packed(&mut self, frames: PackedFrames) {
+        self.push_part(Part::Packed(frames));
+    }
+
+    #[inline]
+    fn push_part(&mut self, part: Part) {
         if self.closing {
             return;
         }
-        if self.frames.capacity() == 0 {
-            self.frames = SPARE.try_with(Cell::take).unwrap_or_default();
+        if self.parts.capacity() == 0 {
+            self.parts = SPARE.try_with(Cell::take).unwrap_or_default();
         }
-        self.bytes += frame.header().len() + frame.body.len();
-        self.frames.push_back(frame);
+        self.bytes += part.len();
+        self.frames += part.count();
+        self.parts.push_back(part);
     }
 
     pub(crate) fn push_pong(&mut self, payload: &[u8]) {
@@ -94,7 +143,7 @@ impl Writer {
         mut io: Pin<&mut (impl AsyncWrite + ?Sized)>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while !self.frames.is_empty() {
+        while !self.parts.is_empty() {
             let written = if self.is_copied() {
                 ready!(self.poll_write_copied(io.as_mut(), cx))?
             } else {
@@ -106,19 +155,22 @@ impl Writer {
             self.unflushed = true;
             self.advance(written);
         }
-        let frames = mem::take(&mut self.frames);
-        if (1..=2 * BATCH).contains(&frames.capacity()) {
-            let _ = SPARE.try_with(|spare| spare.set(frames));
+        let parts = mem::take(&mut self.parts);
+        if (1..=2 * BATCH).contains(&parts.capacity()) {
+            let _ = SPARE.try_with(|spare| spare.set(parts));
         }
         ready!(io.poll_flush(cx))?;
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
 
-    /// Returns whether there are several frames, all of them small.
+    /// Returns whether there are several parts, and all frames are small.
     fn is_copied(&self) -> bool {
-        self.frames.len() > 1
-            && self.frames.iter().all(|frame| frame.body.len() <= MAX_COPIED_FRAME)
+        let is_small = |part: &Part| match part {
+            Part::Frame(frame) => frame.body.len() <= MAX_COPIED_FRAME,
+            Part::Packed(_) => true,
+        };
+        self.parts.len() > 1 && self.parts.iter().all(is_small)
     }
 
     /// Writes all frames once, as one buffer.
@@ -129,9 +181,9 @@ impl Writer {
     ) -> Poll<io::Result<usize>> {
         let mut copied = COPIED.take();
         copied.clear();
-        for frame in &self.frames {
-            copied.extend_from_slice(frame.header());
-            copied.extend_from_slice(&frame.body);
+        for part in &self.parts {
+            copied.extend_from_slice(part.header());
+            copied.extend_from_slice(part.body());
         }
         let written = io.poll_write(cx, copied.get(self.written..).unwrap_or_default());
         COPIED.set(copied);
@@ -144,28 +196,28 @@ impl Writer {
         io: Pin<&mut (impl AsyncWrite + ?Sized)>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if let (1, Some(frame)) = (self.frames.len(), self.frames.front())
-            && frame.header().is_empty()
+        if let (1, Some(part)) = (self.parts.len(), self.parts.front())
+            && part.header().is_empty()
         {
-            return io.poll_write(cx, frame.body.get(self.written..).unwrap_or_default());
+            return io.poll_write(cx, part.body().get(self.written..).unwrap_or_default());
         }
         let mut slices = [IoSlice::new(&[]); BATCH];
         let mut count = 0;
-        for frame in &self.frames {
+        for part in &self.parts {
             let skip = if count == 0 { self.written } else { 0 };
-            let header = frame.header();
+            let (header, body) = (part.header(), part.body());
             let (header, body) = match header.get(skip..) {
-                Some(header) => (header, &frame.body[..]),
-                None => (&[][..], frame.body.get(skip - header.len()..).unwrap_or_default()),
+                Some(header) => (header, body),
+                None => (&[][..], body.get(skip - header.len()..).unwrap_or_default()),
             };
             if count + 2 > BATCH {
                 break;
             }
-            for part in [header, body] {
-                if !part.is_empty()
+            for bytes in [header, body] {
+                if !bytes.is_empty()
                     && let Some(slice) = slices.get_mut(count)
                 {
-                    *slice = IoSlice::new(part);
+                    *slice = IoSlice::new(bytes);
                     count += 1;
                 }
             }
@@ -175,15 +227,21 @@ impl Writer {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(frame) = self.frames.front() {
-            let left = frame.header().len() + frame.body.len() - self.written;
+        if self.bytes == 0 {
+            self.parts.clear();
+            (self.written, self.frames) = (0, 0);
+            return;
+        }
+        while let Some(part) = self.parts.front() {
+            let (left, frames) = (part.len() - self.written, part.count());
             if written < left {
                 self.written += written;
                 return;
             }
             written -= left;
             self.written = 0;
-            self.frames.pop_front();
+            self.frames -= frames;
+            self.parts.pop_front();
         }
     }
 }
@@ -267,8 +325,8 @@ mod tests {
             assert!(writer.poll_flush(Pin::new(&mut io), &mut cx).is_ready());
             let expected = [0x81, 3, b'4', b'h', b'i', 0x82, 2, 1, 2, 0x82, 0, 0x88, 2, 0x03, 0xf1];
             assert_eq!(io.0, expected, "{step} bytes at a time");
-            assert!(writer.is_empty() && writer.bytes == 0);
-            assert_eq!(writer.frames.capacity(), 0, "an idle writer holds memory");
+            assert!(writer.is_empty() && (writer.bytes, writer.frames) == (0, 0));
+            assert_eq!(writer.parts.capacity(), 0, "an idle writer holds memory");
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Small text messages in one buffer.
+
+use std::{cell::Cell, mem};
+
+use crate::{
+    frame::{Frame, FrameWriter, HEADROOM},
+    frames::Frames,
+    websocket::{Header, TEXT, header_len, write_header},
+};
+
+/// A message with a longer payload, in bytes, gets a buffer of its own.
+const MAX_PAYLOAD: usize = 512;
+
+/// The number of messages in one buffer. As many frames as servers pass to the kernel at a time.
+const MAX_COUNT: usize = 64;
+
+/// A larger buffer is not kept for the next messages.
+const RETAINED: usize = 64 * 1024;
+
+thread_local! {
+    /// An empty buffer that has memory.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A message that is to be sent, as its encoder returns it.
+#[derive(Debug)]
+pub enum OutgoingMessage<'a> {
+    /// A text message in the buffer in which it was written.
+    Written(&'a FrameWriter),
+    /// A run of frames.
+    Frames(Frames),
+}
+
+impl OutgoingMessage<'_> {
+    /// The number of frames.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Written(_) => 1,
+            Self::Frames(frames) => frames.count(),
+        }
+    }
+
+    /// The total payload length of all frames in bytes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Written(writer) => writer.payload().len(),
+            Self::Frames(frames) => frames.bytes(),
+        }
+    }
+
+    /// Whether [`PackedFrames`] take the message.
+    #[inline]
+    pub fn is_small(&self) -> bool {
+        matches!(self, Self::Written(writer) if writer.payload().len() <= MAX_PAYLOAD)
+    }
+
+    /// The message as frames. Copies a written message into memory of exactly its size.
+    #[inline]
+    pub fn into_frames(self) -> Frames {
+        match self {
+            Self::Written(writer) => writer.copy().into(),
+            Self::Frames(frames) => frames,
+        }
+    }
+}
+
+impl From<Frames> for OutgoingMessage<'_> {
+    fn from(frames: Frames) -> Self {
+        Self::Frames(frames)
+    }
+}
+
+/// Small text messages, one after another as the complete WebSocket frames that a server sends.
+/// They take one buffer instead of one for each, and are written without another copy.
+#[derive(Debug, Default)]
+pub struct PackedFrames {
+    bytes: Vec<u8>,
+    /// The position of the first frame that was not taken out.
+    start: usize,
+    count: usize,
+    /// The payload length of all frames in bytes.
+    payload: usize,
+}
+
+impl PackedFrames {
+    /// The frames in order.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// The number of frames.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The total payload length of all frames in bytes.
+    pub(crate) fn payload_len(&self) -> usize {
+        self.payload
+    }
+
+    /// Whether there is room for another message.
+    pub(crate) fn has_room(&self) -> bool {
+        self.count < MAX_COUNT
+    }
+
+    /// Appends a message.
+    pub(crate) fn push(&mut self, message: &FrameWriter) {
+        if self.bytes.capacity() == 0 {
+            // A thread that ends has no spare memory any more.
+            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        }
+        let payload = message.payload();
+        let mut header = [0; HEADROOM];
+        let len = write_header(&mut header, TEXT, payload.len());
+        self.bytes.extend_from_slice(header.get(..len).unwrap_or_default());
+        self.bytes.extend_from_slice(payload);
+        self.count += 1;
+        self.payload += payload.len();
+    }
+
+    /// The payload length of the first frame in bytes.
+    pub(crate) fn first_len(&self) -> usize {
+        let header = Header::parse(self.as_bytes()).ok().flatten();
+        header.map_or(0, |(header, _)| header.payload_len as usize)
+    }
+
+    /// Takes the first frame.
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        self.count = self.count.checked_sub(1)?;
+        let len = self.first_len();
+        self.payload -= len;
+        let start = self.start + header_len(len);
+        self.start = start + len;
+        let payload = self.bytes.get(start..self.start)?;
+        Some(Frame::from_text([&[0; HEADROOM], payload].concat()))
+    }
+}
+
+impl Drop for PackedFrames {
+    /// Gives the memory to the thread.
+    fn drop(&mut self) {
+        if (1..=RETAINED).contains(&self.bytes.capacity()) {
+            let mut bytes = mem::take(&mut self.bytes);
+            bytes.clear();
+            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Revision;
+
+    fn written(text: &str) -> FrameWriter {
+        let mut writer = FrameWriter::message(Vec::new());
+        writer.buffer().extend_from_slice(text.as_bytes());
+        writer
+    }
+
+    #[test]
+    fn packed_messages_are_the_same_frames_as_single_ones() {
+        let texts = ["", "2[\"a\"]", &"x".repeat(124), &"x".repeat(125), &"x".repeat(511)];
+        let (mut packed, mut wire) = (PackedFrames::default(), Vec::new());
+        for text in texts {
+            let message = written(text);
+            assert!(OutgoingMessage::Written(&message).is_small());
+            packed.push(&message);
+            wire.extend_from_slice(&message.copy().websocket(Revision::V4).body);
+        }
+        assert_eq!((packed.as_bytes(), packed.count()), (&wire[..], 5));
+        for text in texts {
+            assert_eq!(packed.first_len(), 1 + text.len());
+            assert_eq!(packed.pop().unwrap().payload(), format!("4{text}"));
+        }
+        assert!(packed.pop().is_none() && packed.as_bytes().is_empty());
+        assert!(!OutgoingMessage::Written(&written(&"x".repeat(512))).is_small());
+    }
+
+    #[test]
+    fn the_memory_of_a_buffer_is_used_again() {
+        let mut packed = PackedFrames::default();
+        packed.push(&written("a"));
+        let memory = packed.as_bytes().as_ptr();
+        drop(packed);
+        let mut packed = PackedFrames::default();
+        packed.push(&written("b"));
+        assert_eq!(packed.as_bytes().as_ptr(), memory);
+        while packed.has_room() {
+            packed.push(&written(&"x".repeat(2000)));
+        }
+        assert_eq!(packed.count(), MAX_COUNT);
+        drop(packed);
+        assert_eq!(SPARE.take().capacity(), 0, "a large buffer is not kept");
+    }
+}
