@@ -19,7 +19,8 @@ const TRANSPORTS: [Transport; 3] =
 const SHORT: Duration = Duration::from_millis(300);
 
 fn config() -> EngineConfig {
-    EngineConfig::default().transports(&TRANSPORTS)
+    // The clients of these tests do not answer the end of a WebTransport session.
+    EngineConfig::default().transports(&TRANSPORTS).linger(SHORT)
 }
 
 /// A server, a session on a WebSocket, and the endpoint for its upgrade.
