@@ -45,6 +45,23 @@ async fn a_session_survives_the_loss_of_the_reply_to_its_handover() {
     }
 }
 
+/// Its node has nothing left to store when the request reaches it.
+#[tokio::test]
+async fn a_session_that_is_stored_while_its_node_is_asked_is_restored() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let mut one = Node::with(cluster.adapter(), recovery(false), limits()).await;
+    let two = Node::with(cluster.adapter(), recovery(false), limits()).await;
+    let (client, socket, pid, offset) = one.client_with_offset().await;
+    held.hold();
+    let mut back = two.claims(&pid, &offset).await;
+    until(|| held.len() == 1).await;
+    one.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    held.release();
+    assert_eq!(back.recoverable().await, (socket.id().to_owned(), pid));
+}
+
 /// The claiming node dies before it gets the reply.
 #[tokio::test]
 async fn a_session_survives_a_node_that_is_killed_while_it_claims_the_session() {

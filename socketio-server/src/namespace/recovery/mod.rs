@@ -60,6 +60,7 @@
 //!    `a_session_stays_with_its_owner_if_the_owner_cannot_be_asked`,
 //!    `a_node_that_was_slow_to_reply_is_asked_again`,
 //!    `a_session_survives_the_loss_of_the_reply_to_its_handover`,
+//!    `a_session_that_is_stored_while_its_node_is_asked_is_restored`,
 //!    `a_session_survives_a_node_that_is_killed_while_it_claims_the_session`,
 //!    `a_session_survives_a_client_that_vanishes_during_the_query`,
 //!    `a_client_lost_during_the_query_may_claim_its_session_again`

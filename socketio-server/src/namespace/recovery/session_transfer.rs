@@ -265,8 +265,8 @@ impl EngineLog {
             };
             gone = match outcome {
                 HandoverOutcome::Stored => None,
-                HandoverOutcome::Unknown if owner.is_none() => return Ok(None),
-                // The reply may have been lost, and the session stored.
+                // The reply may have been lost, and the session stored. Or it was stored before the
+                // request came.
                 HandoverOutcome::Unknown | HandoverOutcome::NoReply => owner.clone(),
             };
             asked = Some(owner);
