@@ -281,6 +281,7 @@ pub async fn missed_events_are_found<L: Logging>(engine: &L) {
         expected.push((offset, event(n), selection));
         other.publish(&event(n), Selection::default()).await;
     }
+    two.wait_for_events(engine, 2 + expected.len()).await;
     let bytes = 1 << 20;
     for size in [
         PageSize { packets: 100, bytes },

@@ -83,8 +83,9 @@ pub trait SessionStore: Send + Sync {
 
     /// Returns the broadcasts of the namespace after `offset`, of all nodes, in order, without
     /// those that request acks. Volatile broadcasts may be omitted. A page ends when either limit
-    /// of `size` is reached, or at the current end of the log. It contains at least one entry if
-    /// there is one.
+    /// of `size` is reached, or at the current end of the log. Where that is, the engine decides,
+    /// but not before the last event that the inbox has received. A page contains at least one
+    /// entry if there is one.
     ///
     /// # Errors
     ///
@@ -192,9 +193,9 @@ impl SavedSession {
         }
     }
 
-    /// Encodes the session as a msgpack map of `sid`, `pid`, `rooms` and `data`, as Node's adapters
-    /// do. Adds `nsp`, `owner` and `epoch`, which they ignore.
-    pub fn to_msgpack(&self) -> bytes::Bytes {
+    /// Converts the session to an object of `sid`, `pid`, `rooms` and `data`, as Node's adapters
+    /// store it. Adds `nsp`, `owner` and `epoch`, which they ignore.
+    pub fn to_value(&self) -> Value {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
         let rooms = Value::Array(rooms);
@@ -206,21 +207,21 @@ impl SavedSession {
             let epoch = i64::try_from(self.epoch).ok().filter(|epoch| *epoch > 0);
             session.extend(epoch.map(|epoch| ("epoch".into(), epoch.into())));
         }
-        msgpack::to_bytes(&session)
+        session
     }
 
-    /// Decodes a session that [`to_msgpack`](Self::to_msgpack) or an adapter of Node has encoded.
+    /// Encodes the object of [`to_value`](Self::to_value) as msgpack.
+    pub fn to_msgpack(&self) -> bytes::Bytes {
+        msgpack::to_bytes(&self.to_value())
+    }
+
+    /// Converts an object of [`to_value`](Self::to_value) or of an adapter of Node.
     ///
     /// # Errors
     ///
-    /// Returns an error if the session is larger than a message may be, is not msgpack, or lacks a
-    /// field.
-    pub fn from_msgpack(bytes: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
-        let (bytes_len, limit) = (bytes.len(), limits.max_message_bytes);
-        if bytes_len > limit {
-            return Err(MessageError::TooLarge { bytes: bytes_len, limit });
-        }
-        let Value::Object(mut session) = msgpack::from_bytes(bytes, limits)? else {
+    /// Returns an error if the value is not an object or lacks a field.
+    pub fn from_value(session: Value) -> Result<Self, MessageError> {
+        let Value::Object(mut session) = session else {
             return Err(MessageError::Malformed("not an object"));
         };
         let Some(Value::Array(rooms)) = session.remove("rooms") else {
@@ -236,6 +237,20 @@ impl SavedSession {
             epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
             data: session.remove("data").unwrap_or_default(),
         })
+    }
+
+    /// Decodes a session that [`to_msgpack`](Self::to_msgpack) or an adapter of Node has encoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the session is larger than a message may be, is not msgpack, or lacks a
+    /// field.
+    pub fn from_msgpack(bytes: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
+        let (bytes_len, limit) = (bytes.len(), limits.max_message_bytes);
+        if bytes_len > limit {
+            return Err(MessageError::TooLarge { bytes: bytes_len, limit });
+        }
+        Self::from_value(msgpack::from_bytes(bytes, limits)?)
     }
 }
 
