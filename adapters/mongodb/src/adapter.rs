@@ -10,24 +10,27 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, Offset, Seat,
+    recovery::SessionStore,
 };
 use tokio::task::AbortHandle;
 
 use crate::{
     config::MongoConfig,
     error::MongoError,
+    id::new_id,
     publisher::Publisher,
+    recovery::{Events, Sessions, Store},
     stream::{self, Members, Membership},
 };
 
 /// Joins a server to a cluster over MongoDB. From the first namespace that joins until the adapter
-/// is dropped, it reads one change stream. The stream is opened again one second after it was lost,
+/// and its namespaces are dropped, it reads one change stream. The stream is opened again one second after it was lost,
 /// and continues where it ended.
 pub struct MongoAdapter {
     config: MongoConfig,
     publisher: Publisher,
     members: Arc<Members>,
-    reader: OnceLock<Reader>,
+    reader: OnceLock<Arc<Reader>>,
 }
 
 struct Reader(AbortHandle);
@@ -57,6 +60,10 @@ impl ClusterAdapter for MongoAdapter {
         Discovery::Heartbeats(self.config.heartbeats)
     }
 
+    fn keeps_log(&self) -> bool {
+        true
+    }
+
     fn join(
         &self,
         seat: Seat,
@@ -64,16 +71,18 @@ impl ClusterAdapter for MongoAdapter {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             // With a second reader, every message would arrive twice.
-            self.reader.get_or_init(|| {
+            let reader = self.reader.get_or_init(|| {
                 let reader = stream::run(self.config.clone(), self.members.clone());
-                Reader(tokio::spawn(reader).abort_handle())
+                Arc::new(Reader(tokio::spawn(reader).abort_handle()))
             });
-            let membership = self.members.join(seat, inbox);
+            let membership = self.members.join(seat.clone(), inbox);
             let timeout = self.config.timeout;
             let open = tokio::time::timeout(timeout, self.members.open()).await;
             open.map_err(|_| MongoError::Timeout(timeout))??;
-            let publisher = self.publisher.clone();
-            let link = MongoLink { publisher, left: AtomicBool::new(false), membership };
+            let (publisher, members) = (self.publisher.clone(), self.members.clone());
+            let left = AtomicBool::new(false);
+            let _reader = reader.clone();
+            let link = MongoLink { publisher, members, seat, left, membership, _reader };
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
     }
@@ -81,8 +90,11 @@ impl ClusterAdapter for MongoAdapter {
 
 struct MongoLink {
     publisher: Publisher,
+    members: Arc<Members>,
+    seat: Seat,
     left: AtomicBool,
     membership: Membership,
+    _reader: Arc<Reader>,
 }
 
 impl Link for MongoLink {
@@ -92,16 +104,28 @@ impl Link for MongoLink {
                 return Err(AdapterError::Left);
             }
             // Node's adapter has no such message, and its number means a session there.
-            if !matches!(message.body, Body::AdapterClose) {
-                self.publisher.publish(&message).await?;
+            if matches!(message.body, Body::AdapterClose) {
+                return Ok(None);
             }
-            Ok(None)
+            let id = new_id();
+            self.publisher.insert(id, &message).await?;
+            let is_event = matches!(message.body, Body::Broadcast { request: None, .. });
+            Ok(is_event.then(|| id.to_hex().into()))
         })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
         // Never called, because nodes are known by their heartbeats.
         Box::pin(async { Ok(1) })
+    }
+
+    fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        let (publisher, members, seat) = (&self.publisher, &self.members, &self.seat);
+        members.order.record(publisher.config.max_events);
+        let sessions = Sessions { publisher: publisher.clone(), seat: seat.clone() };
+        let (publisher, members, seat) = (publisher.clone(), members.clone(), seat.clone());
+        let events = Events { publisher, members, seat };
+        Some(Arc::new(Store { events, sessions }))
     }
 
     fn leave(&self) -> BoxFuture<'_, ()> {

@@ -15,6 +15,7 @@ pub struct MongoConfig {
     pub(crate) timeout: Duration,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) limits: ClusterLimits,
+    pub(crate) max_events: usize,
 }
 
 impl MongoConfig {
@@ -27,6 +28,7 @@ impl MongoConfig {
             timeout: Duration::from_secs(5),
             heartbeats: Heartbeats::default(),
             limits: ClusterLimits::default(),
+            max_events: 100_000,
         }
     }
 
@@ -90,6 +92,22 @@ impl MongoConfig {
     /// ```
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.limits = self.limits.max_message_bytes(bytes);
+        self
+    }
+
+    /// Sets how many events of all namespaces together a node can find again for clients that
+    /// missed them (default 100 000), if the collection still contains them. A client whose last
+    /// event is earlier gets a new session. Each event takes 20 bytes of memory. Only servers with
+    /// connection state recovery use this.
+    ///
+    /// ```
+    /// # use socketio_adapter_mongodb::MongoConfig;
+    /// # fn example(config: MongoConfig) -> MongoConfig {
+    /// config.max_events(1_000_000)
+    /// # }
+    /// ```
+    pub fn max_events(mut self, events: usize) -> Self {
+        self.max_events = events;
         self
     }
 }

@@ -3,25 +3,45 @@
 use mongodb::bson::{
     Binary, Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, spec::BinarySubtype,
 };
-use socketio_adapter::{Body, ClusterLimits, Message, MessageError};
+use socketio_adapter::{
+    Body, ClusterLimits, Message, MessageError, NodeId, recovery::SavedSession,
+};
 use socketio_parser::{Nsp, Object, Value};
 
-/// The number of Node's documents that contain a session.
-const SESSION: u64 = 13;
+/// The number of documents that contain a broadcast.
+pub(crate) const BROADCAST: i32 = 3;
+
+/// The number of documents that contain a session.
+pub(crate) const SESSION: i32 = 13;
 
 /// Maximum nesting of documents and arrays, as in MongoDB. The conversion to [`Document`] takes
 /// stack for each level, so a server that allows more could overflow it.
 const MAX_DEPTH: usize = 200;
 
-/// Encodes a message.
+/// Encodes a message. Node's adapter does not write `seq`, and ignores it.
 pub(crate) fn encode(message: &Message, limits: &ClusterLimits) -> Result<Document, MessageError> {
+    let Message { uid, nsp, body, seq } = message;
+    let mut document = new(i32::from(body.number()), body.to_value(), uid, nsp, limits)?;
+    document
+        .extend(seq.and_then(|seq| i64::try_from(seq).ok()).map(|seq| ("seq".into(), seq.into())));
+    Ok(document)
+}
+
+/// Creates a document from the fields that all documents have.
+pub(crate) fn new(
+    number: i32,
+    data: Option<Value>,
+    uid: &NodeId,
+    nsp: &Nsp,
+    limits: &ClusterLimits,
+) -> Result<Document, MessageError> {
     let mut document = Document::new();
-    document.insert("type", i32::from(message.body.number()));
-    if let Some(data) = message.body.to_value() {
+    document.insert("type", number);
+    if let Some(data) = data {
         document.insert("data", to_bson(data));
     }
-    document.insert("uid", message.uid.as_str());
-    document.insert("nsp", message.nsp.as_str());
+    document.insert("uid", uid.as_str());
+    document.insert("nsp", nsp.as_str());
     let encoded = RawDocumentBuf::try_from(&document);
     let encoded = encoded.map_err(|_| MessageError::Malformed("BSON cannot represent it"))?;
     let (bytes, limit) = (encoded.as_bytes().len(), limits.max_message_bytes);
@@ -36,17 +56,9 @@ pub(crate) fn decode(
     document: RawDocumentBuf,
     limits: &ClusterLimits,
 ) -> Result<Option<Message>, MessageError> {
-    let (bytes, limit) = (document.as_bytes().len(), limits.max_message_bytes);
-    if bytes > limit {
-        return Err(MessageError::TooLarge { bytes, limit });
-    }
-    if !fits(&document, MAX_DEPTH) {
-        return Err(MessageError::Malformed("nested too deeply"));
-    }
-    let document = Document::try_from(document);
-    let mut document = document.map_err(|_| MessageError::Malformed("not BSON"))?;
+    let mut document = checked(document, limits)?;
     let number = document.get("type").and_then(integer).ok_or(MessageError::Field("type"))?;
-    if number == SESSION {
+    if i32::try_from(number) == Ok(SESSION) {
         return Ok(None);
     }
     let uid = document.get_str("uid").map_err(|_| MessageError::Field("uid"))?.to_owned();
@@ -54,7 +66,34 @@ pub(crate) fn decode(
     let nsp = Nsp::unchecked(nsp);
     let data = document.remove("data").map(from_bson).unwrap_or_default();
     let body = Body::from_value(number, data)?;
-    Ok(Some(Message { uid: uid.into(), nsp, body, seq: None }))
+    let seq = document.get("seq").and_then(integer);
+    Ok(Some(Message { uid: uid.into(), nsp, body, seq }))
+}
+
+/// Decodes a document that contains a session.
+pub(crate) fn decode_session(
+    document: RawDocumentBuf,
+    limits: &ClusterLimits,
+) -> Result<SavedSession, MessageError> {
+    let data = checked(document, limits)?.remove("data");
+    SavedSession::from_value(data.map(from_bson).unwrap_or_default())
+}
+
+/// Returns whether a document contains a broadcast. It may be malformed otherwise.
+pub(crate) fn is_broadcast(document: &RawDocument) -> bool {
+    let number = document.get("type").ok().flatten();
+    number.is_some_and(|number| number.as_i32() == Some(BROADCAST))
+}
+
+fn checked(document: RawDocumentBuf, limits: &ClusterLimits) -> Result<Document, MessageError> {
+    let (bytes, limit) = (document.as_bytes().len(), limits.max_message_bytes);
+    if bytes > limit {
+        return Err(MessageError::TooLarge { bytes, limit });
+    }
+    if !fits(&document, MAX_DEPTH) {
+        return Err(MessageError::Malformed("nested too deeply"));
+    }
+    Document::try_from(document).map_err(|_| MessageError::Malformed("not BSON"))
 }
 
 /// Returns whether a document has at most `levels` levels. Malformed elements count as none; the

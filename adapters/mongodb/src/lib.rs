@@ -26,7 +26,9 @@ mod adapter;
 mod config;
 mod document;
 mod error;
+mod id;
 mod publisher;
+mod recovery;
 mod stream;
 mod sync;
 

@@ -1,9 +1,14 @@
 //! The sending half of the adapter.
 
-use mongodb::bson::DateTime;
+use std::future::IntoFuture;
+
+use mongodb::{
+    bson::{Bson, DateTime, Document, oid::ObjectId},
+    error::Error,
+};
 use socketio_adapter::Message;
 
-use crate::{config::MongoConfig, document::encode, error::MongoError};
+use crate::{config::MongoConfig, document::encode, error::MongoError, id::new_id};
 
 /// Publishes messages to all nodes of their namespaces.
 ///
@@ -11,7 +16,7 @@ use crate::{config::MongoConfig, document::encode, error::MongoError};
 /// built on it.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    config: MongoConfig,
+    pub(crate) config: MongoConfig,
 }
 
 impl Publisher {
@@ -28,13 +33,32 @@ impl Publisher {
     /// Returns an error if the message is too large or cannot be encoded, or if MongoDB refuses it
     /// or does not respond in time. It may then still arrive.
     pub async fn publish(&self, message: &Message) -> Result<(), MongoError> {
-        let MongoConfig { collection, timeout, limits, .. } = &self.config;
-        let mut document = encode(message, limits)?;
+        self.insert(new_id(), message).await
+    }
+
+    /// Publishes a message as the document with this id.
+    pub(crate) async fn insert(&self, id: ObjectId, message: &Message) -> Result<(), MongoError> {
+        let document = self.stamped(id, encode(message, &self.config.limits)?);
+        self.within_timeout(self.config.collection.insert_one(document)).await?;
+        Ok(())
+    }
+
+    /// Adds an id and, if configured, the time to a document.
+    pub(crate) fn stamped(&self, id: impl Into<Bson>, mut document: Document) -> Document {
+        document.insert("_id", id);
         if self.config.add_created_at_field {
             document.insert("createdAt", DateTime::now());
         }
-        let inserted = tokio::time::timeout(*timeout, collection.insert_one(document)).await;
-        inserted.map_err(|_| MongoError::Timeout(*timeout))??;
-        Ok(())
+        document
+    }
+
+    /// Limits the time of an operation.
+    pub(crate) async fn within_timeout<T>(
+        &self,
+        operation: impl IntoFuture<Output = Result<T, Error>>,
+    ) -> Result<T, MongoError> {
+        let timeout = self.config.timeout;
+        let result = tokio::time::timeout(timeout, operation).await;
+        Ok(result.map_err(|_| MongoError::Timeout(timeout))??)
     }
 }

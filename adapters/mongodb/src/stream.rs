@@ -15,10 +15,16 @@ use mongodb::{
     },
     error::ErrorKind,
 };
-use socketio_adapter::{Inbox, Message, MessageError, Seat};
+use socketio_adapter::{Body, Inbox, Message, MessageError, Offset, Seat};
 use tokio::sync::watch;
 
-use crate::{config::MongoConfig, document::decode, error::MongoError, sync::lock};
+use crate::{
+    config::MongoConfig,
+    document::{SESSION, decode},
+    error::MongoError,
+    recovery::EventOrder,
+    sync::lock,
+};
 
 /// How long the reader waits before it opens the stream again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -28,6 +34,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Members {
     members: Mutex<Vec<(Seat, Arc<dyn Inbox>)>>,
     state: watch::Sender<State>,
+    pub(crate) order: EventOrder,
 }
 
 #[derive(Clone, Default)]
@@ -63,16 +70,17 @@ impl Members {
         }
     }
 
-    fn deliver(&self, message: &Message) {
+    /// Delivers a message. A node has already executed its own, except for broadcasts.
+    fn deliver(&self, message: &Message, offset: Option<&Offset>) {
         let receivers: Vec<_> = {
             let members = self.members();
-            let others = members
-                .iter()
-                .filter(|(seat, _)| seat.nsp == message.nsp && seat.uid != message.uid);
+            let others = members.iter().filter(|(seat, _)| {
+                seat.nsp == message.nsp && (seat.uid != message.uid || offset.is_some())
+            });
             others.map(|(_, inbox)| inbox.clone()).collect()
         };
         for inbox in receivers {
-            inbox.receive(message.clone(), None);
+            inbox.receive(message.clone(), offset.cloned());
         }
     }
 
@@ -131,6 +139,7 @@ pub(crate) async fn run(config: MongoConfig, members: Arc<Members>) {
                 let is_lost = matches!(*error.kind, ErrorKind::Command(_))
                     && !error.contains_label("ResumableChangeStreamError");
                 if is_lost && position.take().is_some() {
+                    members.order.interrupted();
                     tracing::warn!(target: "socketio::cluster", %error, "messages may be lost: the change stream cannot continue where it ended");
                 }
                 Some(error)
@@ -148,8 +157,8 @@ async fn open(
     position: Option<ResumeToken>,
 ) -> Result<Events, mongodb::error::Error> {
     let collection = config.collection.clone_with_type::<RawDocumentBuf>();
-    let inserts = doc! { "$match": { "operationType": "insert" } };
-    collection.watch().pipeline([inserts]).resume_after(position).await
+    let inserts = doc! { "operationType": "insert", "fullDocument.type": { "$ne": SESSION } };
+    collection.watch().pipeline([doc! { "$match": inserts }]).resume_after(position).await
 }
 
 /// Reads until the stream ends. Returns the error, if there is one.
@@ -168,9 +177,15 @@ async fn read(
             None => return None,
         };
         let Some(document) = document else { continue };
+        members.order.passed(&document);
         let nsp = document.get_str("nsp").ok().map(str::to_owned);
+        let id = document.get_object_id("_id").ok();
         match decode(document, &config.limits) {
-            Ok(Some(message)) => members.deliver(&message),
+            Ok(Some(message)) => {
+                let is_event = matches!(message.body, Body::Broadcast { request: None, .. });
+                let offset = id.filter(|_| is_event).map(|id| id.to_hex().into());
+                members.deliver(&message, offset.as_ref());
+            }
             Ok(None) => {}
             Err(error) => members.garbage(nsp.as_deref(), &error),
         }

@@ -7,6 +7,7 @@ mod suite;
 
 mod conformance;
 mod faults;
+mod recovery;
 
 use std::{sync::Arc, time::Duration};
 

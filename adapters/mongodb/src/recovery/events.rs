@@ -1,0 +1,152 @@
+//! Finds the events after an offset, and reads their documents.
+
+use std::{collections::HashMap, sync::Arc, sync::atomic::Ordering};
+
+use mongodb::{
+    Collection,
+    bson::{Document, RawDocumentBuf, doc, oid::ObjectId},
+    error::Error,
+    options::Hint,
+};
+use socketio_adapter::{
+    Body, Message, Seat,
+    recovery::{Missed, Page, PageSize},
+};
+
+use super::order::{Event, EventOrder};
+use crate::{
+    document::{BROADCAST, decode},
+    error::MongoError,
+    id::new_id,
+    publisher::Publisher,
+    stream::Members,
+};
+
+pub(crate) struct Events {
+    pub(crate) publisher: Publisher,
+    pub(crate) members: Arc<Members>,
+    pub(crate) seat: Seat,
+}
+
+impl Events {
+    pub(super) fn order(&self) -> &EventOrder {
+        &self.members.order
+    }
+
+    /// Returns whether the collection contains an event of this namespace.
+    pub(super) async fn contains(&self, id: ObjectId) -> Result<bool, MongoError> {
+        let event = doc! { "_id": id, "type": BROADCAST, "nsp": self.seat.nsp.as_str() };
+        let found = self.collection().find_one(event).projection(doc! { "_id": 1 });
+        Ok(self.publisher.within_timeout(found).await?.is_some())
+    }
+
+    /// Returns whether the place of an event is known once the node has read what is in the
+    /// collection.
+    pub(super) async fn find(&self, id: ObjectId) -> Result<bool, MongoError> {
+        self.synchronize().await?;
+        Ok(self.order().contains(id))
+    }
+
+    /// Waits until the node has read everything from the stream that is in the collection now.
+    async fn synchronize(&self) -> Result<(), MongoError> {
+        let (order, begun) = (self.order(), self.order().begun());
+        let mut done = order.turn.lock().await;
+        // One that begins later serves all who wait for it.
+        if *done > begun {
+            return Ok(());
+        }
+        let number = order.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let missing = order.missing();
+        let earlier = match missing {
+            Some((_, max)) => self.publisher.within_timeout(self.read_earlier(max)).await?,
+            None => Vec::new(),
+        };
+        // A message that means nothing to anybody else, and that arrives after all others.
+        let Seat { nsp, uid } = self.seat.clone();
+        let marker = Message { uid, nsp, body: Body::Heartbeat, seq: None };
+        let id = new_id();
+        let passed = order.await_marker(id);
+        self.publisher.insert(id, &marker).await?;
+        let timeout = self.publisher.config.timeout;
+        let passed = tokio::time::timeout(timeout, passed).await;
+        passed.map_err(|_| MongoError::Timeout(timeout))?.map_err(|_| MongoError::Trimmed)?;
+        if let Some((interruptions, _)) = missing {
+            order.add_earlier(earlier, interruptions);
+        }
+        *done = number;
+        Ok(())
+    }
+
+    /// Reads the ids of the last events of all namespaces, the latest one first.
+    async fn read_earlier(&self, max: usize) -> Result<Vec<Event>, Error> {
+        let id_and_size = doc! { "nsp": 1, "size": { "$bsonSize": "$$ROOT" } };
+        let mut found = self
+            .collection()
+            .find(doc! { "type": BROADCAST })
+            .projection(id_and_size)
+            .hint(Hint::Keys(doc! { "$natural": -1 }))
+            .limit(i64::try_from(max).unwrap_or(i64::MAX))
+            .await?;
+        let mut events = Vec::new();
+        while found.advance().await? {
+            let event = found.current();
+            let size = event.get_i32("size").ok().and_then(|size| size.try_into().ok());
+            if let (Ok(id), Ok(nsp)) = (event.get_object_id("_id"), event.get_str("nsp")) {
+                events.push(Event::new(id, size.unwrap_or(usize::MAX), nsp));
+            }
+        }
+        Ok(events)
+    }
+
+    /// Reads one page of the events after `from`.
+    pub(super) async fn read_after(
+        &self,
+        from: ObjectId,
+        size: PageSize,
+    ) -> Result<Page, MongoError> {
+        let (order, nsp) = (self.order(), &self.seat.nsp);
+        let (events, more) = match order.after(nsp.as_str(), from, size) {
+            Some(page) => page,
+            None => {
+                self.synchronize().await?;
+                order.after(nsp.as_str(), from, size).ok_or(MongoError::Trimmed)?
+            }
+        };
+        let end = events.last().map_or(from, |last| last.id).to_hex().into();
+        let mut page = Page { events: Vec::new(), end, more };
+        let limits = &self.publisher.config.limits;
+        // Larger messages were not delivered either.
+        let events = events.iter().filter(|event| event.bytes as usize <= limits.max_message_bytes);
+        let ids: Vec<_> = events.map(|event| event.id).collect();
+        let mut documents = self.publisher.within_timeout(self.read(&ids)).await?;
+        for id in ids {
+            let document = documents.remove(&id).ok_or(MongoError::Trimmed)?;
+            if let Ok(Some(message)) = decode(document, limits)
+                && message.nsp == *nsp
+                && let Body::Broadcast { args, selection, request: None } = message.body
+            {
+                page.events.push(Missed { offset: id.to_hex().into(), args, selection });
+            }
+        }
+        Ok(page)
+    }
+
+    async fn read(&self, ids: &[ObjectId]) -> Result<HashMap<ObjectId, RawDocumentBuf>, Error> {
+        let mut documents = HashMap::with_capacity(ids.len());
+        if ids.is_empty() {
+            return Ok(documents);
+        }
+        let mut found = self.collection().find(doc! { "_id": { "$in": ids } }).await?;
+        while found.advance().await? {
+            let document = found.current();
+            if let Ok(id) = document.get_object_id("_id") {
+                documents.insert(id, document.to_owned());
+            }
+        }
+        Ok(documents)
+    }
+
+    fn collection(&self) -> &Collection<Document> {
+        &self.publisher.config.collection
+    }
+}
