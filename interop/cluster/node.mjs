@@ -1,6 +1,6 @@
 // One node of a cluster: Node's server with the contract of the `cluster` rig, so that the two can be mixed.
 //
-// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres, mongodb), URL
+// Environment: PORT, NAME, ADAPTER (memory, redis, redis-sharded, redis-streams, postgres, mongodb, mongodb-ttl), URL
 // (with commas between a Redis Cluster's nodes), PREFIX, RECOVERY=1, PING_INTERVAL and PING_TIMEOUT in
 // milliseconds, CLIENT=ioredis for the other Redis client, ADMIN=1 for the Admin UI, RELEASE (a folder of
 // `releases/`) for older packages, which are installed below RELEASES.
@@ -70,10 +70,12 @@ async function adapter() {
       joined = () => sleep(300);
       return require('@socket.io/postgres-adapter').createAdapter(pool, { errorHandler: () => {}, ...(PREFIX && { channelPrefix: PREFIX }) });
     }
-    case 'mongodb': {
+    case 'mongodb':
+    // The documents have `createdAt`, so sessions are deleted.
+    case 'mongodb-ttl': {
       const client = await new (require('mongodb').MongoClient)(url).connect();
       joined = () => sleep(300);
-      return require('@socket.io/mongo-adapter').createAdapter(client.db('test').collection(PREFIX ?? 'events'));
+      return require('@socket.io/mongo-adapter').createAdapter(client.db('test').collection(PREFIX ?? 'events'), { addCreatedAtField: ADAPTER === 'mongodb-ttl' });
     }
     default:
       throw new Error(`no such adapter here: ${ADAPTER}`);

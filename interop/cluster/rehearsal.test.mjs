@@ -6,7 +6,9 @@ import { test } from 'node:test';
 
 import { rehearse } from '../lib/rehearsal.mjs';
 
-for (const [adapter, kind, receiver] of [['redis-streams', 'redis', 'node'], ['nats', 'nats-jetstream', 'rust']]) {
+const ENGINES = [['redis-streams', 'redis', 'node'], ['mongodb', 'mongodb', 'node'], ['nats', 'nats-jetstream', 'rust']];
+
+for (const [adapter, kind, receiver] of ENGINES) {
   test(`three killed nodes lose nothing, ${adapter}, clients of ${receiver}`, async () => {
     const { lost, twice, fresh, recovered } = await rehearse({
       adapter, kind, from: 'rust', to: 'rust', signal: 'SIGKILL', receiver, count: 9, rate: 100, pause: 500,

@@ -10,7 +10,7 @@ import { within } from '../lib/raw.mjs';
 import { rehearse, switchLines } from '../lib/rehearsal.mjs';
 import { program, start } from '../lib/server.mjs';
 
-const KINDS = { 'redis-streams': 'redis', 'postgres-log': 'postgres', nats: 'nats-jetstream' };
+const KINDS = { 'redis-streams': 'redis', mongodb: 'mongodb', 'postgres-log': 'postgres', nats: 'nats-jetstream' };
 const SERVERS = { ours: 'rust', node: 'node' };
 const COLUMNS = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh'];
 /** The longest time of a case, in milliseconds. One takes about 15 s. */

@@ -7,13 +7,14 @@ use lexopt::{Arg, Parser, ValueExt};
 use serde_json::{Value, json};
 
 use crate::bench::select;
+use crate::test::python;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
 const USAGE: &str = "\
 usage: cargo xtask rehearse [ENGINE…] [--ways A,B] [--signals A,B] [--rates A,B] [--clients A,B] [--count N] [--switches N]
 
-  ENGINE        redis-streams, postgres-log or nats (default: all)
+  ENGINE        redis-streams, mongodb, postgres-log or nats (default: all)
   --ways A,B    the nodes before and after: ours-ours, node-ours, ours-node, node-node (default: all)
   --signals A,B SIGTERM, SIGKILL (default: both)
   --rates A,B   messages per second, 1 to 1000 (default: 20,200)
@@ -21,9 +22,9 @@ usage: cargo xtask rehearse [ENGINE…] [--ways A,B] [--signals A,B] [--rates A,
   --count N     clients of each case, 1 to 200 (default: 30)
   --switches N  how often a client's line is silenced, 0 to 10000 (default: 100)
 
-Without arguments it takes about half an hour. It fails if a case between our nodes loses or repeats a message.";
+Without arguments it takes about 40 minutes. It fails if a case between our nodes loses or repeats a message.";
 
-const ENGINES: [&str; 3] = ["redis-streams", "postgres-log", "nats"];
+const ENGINES: [&str; 4] = ["redis-streams", "mongodb", "postgres-log", "nats"];
 const WAYS: [&str; 4] = ["ours-ours", "node-ours", "ours-node", "node-node"];
 const SIGNALS: [&str; 2] = ["SIGTERM", "SIGKILL"];
 const CLIENTS: [&str; 2] = ["node", "rust"];
@@ -41,6 +42,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     node.env("CLUSTER_NODE", programs.bin("cluster")).env("ENGINES", programs.bin("engines"));
     node.env("RECEIVERS", programs.bin("receivers"));
     node.env("RECOVERY_SERVER", programs.bin("recovery"));
+    node.env("SECANTUSD", python::secantusdb(workspace)?);
     node.current_dir(&folder).arg("cluster/rehearse.mjs").arg(cases.to_string());
     let ended_well = process::run(&mut node)?.success();
     Ok(if ended_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -108,7 +110,10 @@ mod tests {
     #[test]
     fn the_error_for_a_wrong_argument_names_the_right_ones() {
         for (args, expected) in [
-            (&["mysql"][..], "unknown engine `mysql`; there are: redis-streams postgres-log nats"),
+            (
+                &["mysql"][..],
+                "unknown engine `mysql`; there are: redis-streams mongodb postgres-log nats",
+            ),
             (&["--ways", "rust-node"], "unknown way `rust-node`"),
             (&["--signals=SIGHUP"], "unknown signal `SIGHUP`; there are: SIGTERM SIGKILL"),
             (&["--rates", "20,0"], "--rates takes numbers from 1 to 1000, not `0`"),

@@ -31,7 +31,7 @@ pub(super) fn python(workspace: &Workspace) -> Result<Outcome, String> {
 
 /// The program of SecantusDB, which takes MongoDB's place. Installs it below the target folder if it
 /// is missing.
-pub(super) fn secantusdb(workspace: &Workspace) -> Result<PathBuf, String> {
+pub(crate) fn secantusdb(workspace: &Workspace) -> Result<PathBuf, String> {
     let requirements = workspace.root.join("xtask/engines/requirements.txt");
     let python = install(&workspace.target("secantusdb"), &requirements)?;
     Ok(python.with_file_name("secantusd-py"))

@@ -43,10 +43,11 @@ pub(crate) async fn named(
             }
             None => RedisAdapter::streams(nodes(url)).build()?,
         },
-        "mongodb" => {
+        "mongodb" | "mongodb-ttl" => {
             let database = mongodb::Client::with_uri_str(url).await?.database("test");
             let collection = database.collection(&prefix.unwrap_or_else(|| "events".into()));
-            MongoAdapter::new(MongoConfig::new(collection))
+            let config = MongoConfig::new(collection);
+            MongoAdapter::new(config.add_created_at_field(name == "mongodb-ttl"))
         }
         "nats" => {
             let mut config = NatsConfig::new(connect_options().connect(url).await?);

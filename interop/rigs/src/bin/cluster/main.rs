@@ -3,8 +3,9 @@
 //!
 //! Environment: `PORT` (default: a free port), `NAME`, `ADAPTER` (`memory` for this node alone,
 //! `redis`, `redis-sharded`, `redis-streams`, `postgres`, `postgres-log` with the tables of
-//! recovery, `mongodb` or `nats`), `URL` of the engine (with commas between the nodes of a Redis
-//! Cluster), `PREFIX` of channels or name of the collection (default: the adapter's), `RECOVERY`
+//! recovery, `mongodb`, `mongodb-ttl` with times of creation, or `nats`), `URL` of the engine (with
+//! commas between the nodes of a Redis Cluster), `PREFIX` of channels or name of the collection
+//! (default: the adapter's), `RECOVERY`
 //! (`1` enables connection state recovery, with `nats` over JetStream), `CRASH_SAFE` (`1` stores
 //! the sessions of connected clients too), `PING_INTERVAL` and `PING_TIMEOUT` in milliseconds,
 //! `COOKIE` (`1` sets the cookie `io`, for proxies that use it), `ADMIN` (`1` serves the Admin UI
