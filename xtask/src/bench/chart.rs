@@ -226,3 +226,17 @@ fn document(width: f64, height: f64, title: &str, body: &str) -> String {
          <text x=\"20\" y=\"24\">{title}</text>\n{body}</svg>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_has_a_line_per_plot_within_its_frame() {
+        let plots = [("memory", vec![(0.0, 10.0), (60.0, 20.0)]), ("tasks", vec![(0.0, 0.0)])];
+        let text = timeline("Soak", &plots);
+        assert!(text.contains(r#"<path class="s0" d="M70.0 109.0L830.0 64.0"/>"#), "{text}");
+        assert_eq!(text.matches(r#"class="s0""#).count(), 2);
+        assert!(text.contains(">1.00 min<"), "{text}");
+    }
+}
