@@ -82,7 +82,7 @@ behaviors! {
     slow_readers: 20, true, slow_reader;
     http2_resets: 4, false, |port, count| http2::flood(port, count, http2::reset_request);
     http2_settings: 4, false, |port, count| http2::flood(port, count, |_| http2::settings(&[]));
-    http2_pings: 4, false, |port, count| http2::flood(port, count, |_| http2::ping());
+    http2_pings: 4, false, |port, count| http2::flood(port, count, |_| http2::ping(&[0; 8]));
     http2_streams: 4, false, |port, count| http2::flood(port, count, http2::request);
     http2_continuations: 4, false, |port, count| http2::flood(port, count, http2::continuation);
     descriptors: 1500, true, descriptor;

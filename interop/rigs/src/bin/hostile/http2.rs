@@ -21,7 +21,7 @@ pub(crate) async fn flood(
     // SETTINGS_INITIAL_WINDOW_SIZE = 0
     wire.send(&settings(&[0, 4, 0, 0, 0, 0])).await?;
     let mut number = 0;
-    behaviors::flood(wire.into_stream(), count, ping(), move || {
+    behaviors::flood(wire.into_stream(), count, ping(MARK), move || {
         let first = number;
         number = (number + FRAMES) % (u32::MAX / 4);
         ((first..first + FRAMES).flat_map(next).collect(), FRAMES.into())
@@ -54,8 +54,8 @@ pub(crate) fn settings(settings: &[u8]) -> Vec<u8> {
     frame(4, 0, 0, settings)
 }
 
-pub(crate) fn ping() -> Vec<u8> {
-    frame(6, 0, 0, MARK)
+pub(crate) fn ping(data: &[u8; 8]) -> Vec<u8> {
+    frame(6, 0, 0, data)
 }
 
 /// The pseudo-headers of a request, without compression of the texts (RFC 7541).
