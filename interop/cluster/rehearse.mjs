@@ -12,7 +12,7 @@ import { program, start } from '../lib/server.mjs';
 
 const KINDS = { 'redis-streams': 'redis', mongodb: 'mongodb', 'postgres-log': 'postgres', nats: 'nats-jetstream' };
 const SERVERS = { ours: 'rust', node: 'node' };
-const COLUMNS = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh'];
+const COLUMNS = ['delivered', 'lost', 'twice', 'late', 'recovered', 'fresh', 'slowest'];
 /** The longest time of a case, in milliseconds. One takes about 15 s. */
 const LIMIT = 180_000;
 

@@ -22,7 +22,9 @@ usage: cargo xtask rehearse [ENGINE…] [--ways A,B] [--signals A,B] [--rates A,
   --count N     clients of each case, 1 to 200 (default: 30)
   --switches N  how often a client's line is silenced, 0 to 10000 (default: 100)
 
-Without arguments it takes about 40 minutes. It fails if a case between our nodes loses or repeats a message.";
+\"late\" counts messages that took more than 1 s; \"slowest\" is the longest time in ms until a client
+whose line was silenced was connected again. Without arguments it takes about 40 minutes. It fails
+if a case between our nodes loses or repeats a message.";
 
 const ENGINES: [&str; 4] = ["redis-streams", "mongodb", "postgres-log", "nats"];
 const WAYS: [&str; 4] = ["ours-ours", "node-ours", "ours-node", "node-node"];
