@@ -1,4 +1,5 @@
-//! Arbitrary packets and payloads mean the same to Node's parser. `cargo xtask fuzz` installs it.
+//! Arbitrary packets and payloads mean the same to Node's parser. `cargo xtask test client` and
+//! `cargo xtask fuzz` run these tests.
 
 use bytes::Bytes;
 use engineio_parser::{Packet, PacketData, Revision, payload};
@@ -10,7 +11,7 @@ use crate::fuzz_bodies::seeds;
 const ROUNDS: u64 = 20_000;
 
 #[test]
-#[ignore = "needs Node; `cargo xtask fuzz` runs it"]
+#[ignore = "needs Node; `cargo xtask test client` and `cargo xtask fuzz` run it"]
 fn node_packet() {
     let mut node = NodeParser::start('e');
     let seeds = seeds(&["packets", "packet_decodes"], "wire");
@@ -23,7 +24,7 @@ fn node_packet() {
 }
 
 #[test]
-#[ignore = "needs Node; `cargo xtask fuzz` runs it"]
+#[ignore = "needs Node; `cargo xtask test client` and `cargo xtask fuzz` run it"]
 fn node_payload() {
     let mut node = NodeParser::start('E');
     let seeds = seeds(&["payloads", "payload_decodes"], "body");

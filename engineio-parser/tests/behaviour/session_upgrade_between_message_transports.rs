@@ -186,7 +186,7 @@ fn a_session_is_upgraded_once() {
     }
 }
 
-/// What a transport carries.
+/// The packets and ends that a transport carries.
 #[derive(Clone, Debug)]
 enum Item {
     Packet(Packet),
@@ -206,7 +206,7 @@ struct End {
     received: Vec<PacketData>,
     upgraded: bool,
     closed: Option<CloseReason>,
-    /// What is on its way to this end.
+    /// Packets that have not reached this end yet.
     websocket: VecDeque<Item>,
     webtransport: VecDeque<Item>,
 }

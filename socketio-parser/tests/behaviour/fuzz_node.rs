@@ -1,4 +1,5 @@
-//! Arbitrary packets mean the same to Node's parser. `cargo xtask fuzz` installs it.
+//! Arbitrary packets mean the same to Node's parser. `cargo xtask test client` and
+//! `cargo xtask fuzz` run this test.
 
 use bytes::Bytes;
 use engineio_parser::PacketData;
@@ -13,7 +14,7 @@ use crate::{
 };
 
 #[test]
-#[ignore = "needs Node; `cargo xtask fuzz` runs it"]
+#[ignore = "needs Node; `cargo xtask test client` and `cargo xtask fuzz` run it"]
 fn node_decode() {
     let mut node = NodeParser::start('s');
     run("node_decode", 20_000, &packets(), |input| {
@@ -61,7 +62,7 @@ fn compare(input: &[u8], found: &str) {
         .collect();
     let limits = Limits::default().max_event_name(usize::MAX).max_namespace(usize::MAX);
     let mut decoder = Decoder::new(&limits);
-    // What follows a complete packet is another packet.
+    // Text after a complete packet is another packet.
     let mut ours = Ok(None);
     for message in &wire {
         ours = common::feed(&mut decoder, std::slice::from_ref(message));

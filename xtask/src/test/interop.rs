@@ -42,16 +42,23 @@ pub(super) fn node(workspace: &Workspace) -> Result<Outcome, String> {
     run(&folder, "node", &node)
 }
 
-/// Runs our client's tests against Node's servers and against ours.
+/// Runs our client's tests against Node's servers and against ours, and compares our parsers with
+/// Node's.
 pub(super) fn client(workspace: &Workspace) -> Result<Outcome, String> {
     let folder = prepare(workspace)?;
     let programs = workspace.programs()?;
-    let mut cargo = workspace.cargo();
-    cargo.env("PEER_PACKAGES", folder).env("PEER_SERVER", programs.bin("peer"));
-    cargo.env("SIOCAT", programs.example("siocat"));
+    let test = |name: &str| {
+        let mut cargo = workspace.cargo();
+        cargo.env("PEER_PACKAGES", &folder).args(["test", "--workspace", "--all-features"]);
+        cargo.args(["--test", name]);
+        cargo
+    };
+    let mut cargo = test("node");
+    cargo.env("PEER_SERVER", programs.bin("peer")).env("SIOCAT", programs.example("siocat"));
     // The tests share servers, so they run in one process.
-    cargo.args(["test", "--workspace", "--all-features", "--test", "node"]);
-    libtest(cargo.args(["--", "--test-threads", "4"]))
+    let mut outcome = libtest(cargo.args(["--", "--test-threads", "4"]))?;
+    outcome.add(libtest(test("behaviour").args(["fuzz_node::", "--", "--ignored"]))?);
+    Ok(outcome)
 }
 
 pub(super) fn browser(workspace: &Workspace) -> Result<Outcome, String> {

@@ -81,7 +81,7 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "client",
-        about: "our client against Node's servers and ours",
+        about: "our client against Node's servers and ours, our parsers against Node's",
         quick: false,
         run: interop::client,
     },

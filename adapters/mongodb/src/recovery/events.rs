@@ -51,7 +51,7 @@ impl Events {
     async fn synchronize(&self) -> Result<(), MongoError> {
         let (order, begun) = (self.order(), self.order().begun());
         let mut done = order.turn.lock().await;
-        // One that begins later serves all who wait for it.
+        // A search that begins later serves all callers that wait for it.
         if *done > begun {
             return Ok(());
         }

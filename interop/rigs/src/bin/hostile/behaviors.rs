@@ -31,7 +31,7 @@ const CHUNK: usize = 16 * 1024;
 /// The number of writes of a flood that the server need not have read.
 const WINDOW: usize = 8;
 
-/// What the server returns in the answer to a ping of WebSocket or HTTP/2.
+/// The payload that the server returns for a ping of WebSocket or HTTP/2.
 pub(crate) const MARK: &[u8; 8] = b"received";
 
 /// The pause between the bytes of slow clients.
@@ -88,7 +88,7 @@ behaviors! {
     descriptors: 1500, true, descriptor;
 }
 
-/// What the clients of one behavior have sent. Beyond `limit` units they only wait.
+/// The progress of the clients of one behavior. They send at most `limit` units, then only wait.
 #[derive(Debug)]
 pub(crate) struct Count {
     pub(crate) units: AtomicU64,
