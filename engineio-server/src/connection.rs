@@ -349,12 +349,15 @@ impl Connection {
                     let delivered = (reading == Reading::Open || closed)
                         && !self.turn.is_out_of_messages()
                         && mem::take(&mut state.undelivered);
-                    let push = if delivered { state.push_to_wake() } else { None };
-                    let (poll, ready) = state.fill_writers(&mut self.transport, &mut self.probe);
-                    drop(state);
-                    wake(push);
-                    wake(poll);
-                    ready.into_iter().for_each(Waker::wake);
+                    state.fill_writers(&mut self.transport, &mut self.probe);
+                    if state.waiting.is_some() {
+                        let push = if delivered { state.push_to_wake() } else { None };
+                        let (poll, ready) = (state.poll_to_wake(), state.ready_to_wake());
+                        drop(state);
+                        wake(push);
+                        wake(poll);
+                        ready.into_iter().for_each(Waker::wake);
+                    }
                     return None;
                 }
             }
@@ -364,8 +367,7 @@ impl Connection {
     /// Writes to the transports until they accept no more.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let was_blocked = mem::take(&mut self.blocked);
-        let transports = [&mut self.transport, &mut self.probe, &mut self.former];
-        for transport in transports.into_iter().flatten() {
+        let mut flush = |transport: &mut MessageTransport| {
             let before = transport.unwritten();
             match transport.poll_flush(cx, &mut self.turn) {
                 Poll::Ready(Ok(())) => {}
@@ -379,6 +381,13 @@ impl Connection {
             if was_blocked && !self.reading.is_open() && transport.unwritten() < before {
                 self.handle.0.lock().session.heard(now());
             }
+        };
+        if let Some(transport) = &mut self.transport {
+            flush(transport);
+        }
+        if self.probe.is_some() || self.former.is_some() {
+            let others = [&mut self.probe, &mut self.former];
+            others.into_iter().flatten().for_each(|transport| flush(transport));
         }
     }
 
@@ -411,7 +420,7 @@ impl Connection {
         if inputs.capacity() <= RETAINED_INPUTS {
             INPUTS.set(inputs);
         }
-        self.read_probe(cx) || ready
+        self.probe.is_some() && self.read_probe(cx) || ready
     }
 
     fn end_former(&mut self) {
@@ -423,7 +432,7 @@ impl Connection {
     /// Checks whether the client is still connected, without decoding its messages. Returns whether
     /// anything changed.
     fn watch(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.read_probe(cx) {
+        if self.probe.is_some() && self.read_probe(cx) {
             return true;
         }
         let (mut heard, mut full) = (false, false);
@@ -482,11 +491,14 @@ impl Connection {
         let timeout = {
             let mut state = self.handle.0.lock();
             let session = &state.session;
-            let mut transports = [&self.transport, &self.probe].into_iter().flatten();
-            let transmit = transports.any(|it| it.is_idle() && session.has_transmit(it.kind()));
+            let transmits = |transport: &Option<Box<MessageTransport>>| {
+                let transport = transport.as_deref();
+                transport.is_some_and(|it| it.is_idle() && session.has_transmit(it.kind()))
+            };
             let reading = self.reading.of(session);
             let output = session.has_output() && (reading == Reading::Open || session.is_closed());
-            if transmit
+            if transmits(&self.transport)
+                || transmits(&self.probe)
                 || output
                 || reading != self.reading.reported()
                 || self.probe.is_none() && state.arriving.is_some()
@@ -497,8 +509,13 @@ impl Connection {
             state.driver = Some(cx.waker().clone());
             timeout
         };
-        let closed_check = self.reading.undecoded_full.then(|| now() + CLOSED_CHECK_INTERVAL);
-        let Some(timeout) = timeout.into_iter().chain(closed_check).min() else { return true };
+        let timeout = if self.reading.undecoded_full {
+            let closed_check = now() + CLOSED_CHECK_INTERVAL;
+            Some(timeout.map_or(closed_check, |timeout| timeout.min(closed_check)))
+        } else {
+            timeout
+        };
+        let Some(timeout) = timeout else { return true };
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.armed = Some(timeout);
             self.sleep.as_mut().reset(timeout.into());

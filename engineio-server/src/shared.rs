@@ -143,35 +143,43 @@ impl State {
         self.waiting.as_mut()?.push.take()
     }
 
-    /// Moves frames from the session to the transports, as far as these accept them. Returns the
-    /// wakers of the pending GET and of the tasks that wait for room, if they can proceed.
+    /// Moves frames from the session to the transports, as far as these accept them.
+    #[inline]
     pub(crate) fn fill_writers(
         &mut self,
         transport: &mut Option<Box<MessageTransport>>,
         probe: &mut Option<Box<MessageTransport>>,
-    ) -> (Option<Waker>, Vec<Waker>) {
-        if probe.is_none() {
+    ) {
+        if self.arriving.is_some() && probe.is_none() {
             *probe = self.arriving.take();
         }
+        if let Some(transport) = transport {
+            self.fill_writer(transport);
+        }
         // Before the upgrade, only the frames of its exchange go to the probe, which then becomes
-        // the transport. No frame is taken before the kernel has accepted the previous batch: until
-        // then frames count as queued, and volatile messages are not sent late.
-        for transport in [transport, probe].into_iter().flatten() {
-            if !transport.is_idle() {
-                continue;
-            }
-            let kind = transport.kind();
-            while !transport.is_full() {
-                if let Some(frames) = self.session.poll_packed(kind) {
-                    transport.send_packed(frames);
-                } else if let Some(frame) = self.session.poll_transmit(kind, usize::MAX) {
-                    transport.send(frame);
-                } else {
-                    break;
-                }
+        // the transport.
+        if let Some(probe) = probe {
+            self.fill_writer(probe);
+        }
+    }
+
+    /// Moves frames from the session to a transport. No frame is taken before the kernel has
+    /// accepted the previous batch: until then frames count as queued, and volatile messages are
+    /// not sent late.
+    fn fill_writer(&mut self, transport: &mut MessageTransport) {
+        if !transport.is_idle() {
+            return;
+        }
+        let kind = transport.kind();
+        while !transport.is_full() {
+            if let Some(frames) = self.session.poll_packed(kind) {
+                transport.send_packed(frames);
+            } else if let Some(frame) = self.session.poll_transmit(kind, usize::MAX) {
+                transport.send(frame);
+            } else {
+                break;
             }
         }
-        (self.poll_to_wake(), self.ready_to_wake())
     }
 
     /// Takes the wakers of tasks that wait for room, if enough is free that they can proceed.

@@ -16,6 +16,7 @@ impl Controls {
         self.0 & bit(kind) != 0
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.0 == 0
     }

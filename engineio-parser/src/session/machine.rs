@@ -281,7 +281,18 @@ impl Session {
     /// `budget` is the rest of the payload in bytes, counted as [`Frame::polling_len`]. The first
     /// frame of each request ignores the budget, because a frame larger than the budget would never
     /// leave otherwise. On message transports the budget has no effect.
+    #[inline]
     pub fn poll_transmit(&mut self, via: Transport, budget: usize) -> Option<Frame> {
+        // Inlined, because most calls find no frame.
+        let may_finish = self.is_closing();
+        if self.upgrade.is_idle() && via != Transport::Polling && !self.has_frames() && !may_finish
+        {
+            return None;
+        }
+        self.take_transmit(via, budget)
+    }
+
+    fn take_transmit(&mut self, via: Transport, budget: usize) -> Option<Frame> {
         let frame = if let Some(frame) = self.upgrade.poll_transmit(via) {
             // A client goes on only after its GET has ended. A noop that overtook the `3probe`
             // would make it poll again.
@@ -333,7 +344,17 @@ impl Session {
 
     /// Whether there is a frame to transmit. Server: whether [`poll_transmit`](Self::poll_transmit)
     /// would give one; a GET waits until then. Client on polling: whether a POST is worth making.
+    #[inline]
     pub fn has_transmit(&self, via: Transport) -> bool {
+        if self.upgrade.is_idle() && via != Transport::Polling {
+            return via == self.transport && self.has_frames();
+        }
+        self.has_upgrade_transmit(via)
+    }
+
+    /// See [`has_transmit`](Self::has_transmit). Serves polling, and all transports during an
+    /// upgrade.
+    fn has_upgrade_transmit(&self, via: Transport) -> bool {
         if self.upgrade.has_transmit(via) {
             return true;
         }
@@ -490,10 +511,12 @@ impl Session {
         std::mem::take(&mut self.traffic)
     }
 
+    #[inline]
     fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Closing(_))
     }
 
+    #[inline]
     fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
     }

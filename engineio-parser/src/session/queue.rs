@@ -156,6 +156,7 @@ impl Queue {
         self.runs.capacity() == 0
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }

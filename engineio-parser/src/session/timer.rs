@@ -75,9 +75,14 @@ impl Timers {
     }
 
     /// The earliest deadline.
+    #[inline]
     pub(super) fn next(&self) -> Option<Instant> {
-        let others = self.others.iter().flat_map(|others| others.iter());
-        self.heartbeat.iter().chain(others).flatten().min().copied()
+        let [ping, silence] = self.heartbeat;
+        let next = earliest(ping, silence);
+        match &self.others {
+            None => next,
+            Some(others) => others.iter().copied().fold(next, earliest),
+        }
     }
 
     /// Takes the earliest deadline, if it has passed.
@@ -91,6 +96,14 @@ impl Timers {
         }
         self.clear(timer);
         Some(timer)
+    }
+}
+
+#[inline]
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

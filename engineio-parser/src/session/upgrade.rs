@@ -165,6 +165,12 @@ impl Upgrade {
         *self = Self::default();
     }
 
+    /// Whether no upgrade is in progress and no packet of an upgrade waits to be sent.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Idle && self.outbox.is_none()
+    }
+
     pub(super) fn has_transmit(&self, via: Transport) -> bool {
         self.outbox.is_some_and(|(transport, _)| transport == via)
     }

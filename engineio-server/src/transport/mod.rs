@@ -64,6 +64,7 @@ macro_rules! dispatch {
 
 impl MessageTransport {
     /// Returns the name of the transport.
+    #[inline]
     pub(crate) fn kind(&self) -> Transport {
         match self {
             Self::WebSocket(_) => Transport::WebSocket,
@@ -74,6 +75,7 @@ impl MessageTransport {
 
     /// Reads once and appends the decoded packets to `inputs`, within the limits of the turn.
     /// Pending if nothing has arrived.
+    #[inline]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -98,17 +100,20 @@ impl MessageTransport {
     }
 
     /// Returns how many bytes the stream has not accepted yet.
+    #[inline]
     pub(crate) fn unwritten(&self) -> usize {
         dispatch!(self, it => it.unwritten())
     }
 
     /// Returns whether all frames are written.
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         dispatch!(self, it => it.is_idle())
     }
 
     /// Returns whether the writer has enough for one batch. Further frames stay in the session,
     /// where they count as queued.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         dispatch!(self, it => it.is_full())
     }
@@ -130,6 +135,7 @@ impl MessageTransport {
     }
 
     /// Writes all frames.
+    #[inline]
     pub(crate) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,

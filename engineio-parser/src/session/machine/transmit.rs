@@ -99,6 +99,7 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(super) fn has_frames(&self) -> bool {
         self.is_live() && !(self.queue.is_empty() && self.controls.is_empty())
     }

@@ -229,16 +229,19 @@ impl WebSocket {
     }
 
     /// Returns how many bytes the kernel has not accepted yet.
+    #[inline]
     pub(crate) fn unwritten(&self) -> usize {
         self.writer.bytes()
     }
 
     /// Returns whether all frames are written.
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.writer.is_empty()
     }
 
     /// See [`MessageTransport::is_full`](super::MessageTransport::is_full).
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match &self.compressor {
             Some(compressor) => {
@@ -286,7 +289,9 @@ impl WebSocket {
         cx: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Poll<io::Result<()>> {
-        turn.bytes(self.compress());
+        if self.compressor.is_some() {
+            turn.bytes(self.compress());
+        }
         if self.writer.is_empty() {
             return Poll::Ready(Ok(()));
         }

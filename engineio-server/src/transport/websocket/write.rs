@@ -83,22 +83,26 @@ impl Part {
 
 impl Writer {
     /// Returns whether all frames are written and flushed.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty() && !self.unflushed
     }
 
     /// Returns how many bytes are not written yet.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns whether there is enough for one batch. Further frames stay in the session, where
     /// they count as queued.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         Self::is_batch(self.frames as usize, self.bytes)
     }
 
     /// Returns whether this much makes up one batch.
+    #[inline]
     pub(crate) fn is_batch(frames: usize, bytes: usize) -> bool {
         frames >= BATCH || bytes >= 256 * 1024
     }
