@@ -1,5 +1,6 @@
 //! The server: all namespaces on top of one engine.
 
+pub(crate) mod cluster;
 pub(crate) mod stats;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -9,22 +10,26 @@ use engineio_server::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_core::typed_emit;
-use socketio_parser::{Nsp, NspError};
+use socketio_parser::{Args, Event, Nsp, NspError};
 use tokio::net::ToSocketAddrs;
 
 use crate::{
     config::ServerConfig,
     driver::Driver,
-    error::{BroadcastAckError, EmitError, HandlerError, PatternError, ServerSideError},
+    error::{BroadcastAckError, EmitError, HandlerError, PatternError},
+    handlers::{
+        ConnectContext, DisconnectContext, EventContext, Failure, Handler, Registration,
+        TypedHandler,
+    },
     namespace::{
         Namespace,
         broadcast::Broadcast,
-        cluster::{FetchError, RemoteSocket},
-        methods::{broadcast_methods, handler_methods},
+        methods::broadcast_methods,
         parent::ParentNamespace,
         registry::Registry,
         rule::{NamespaceRequest, NamespaceVerdict, Rule},
     },
+    socket::Socket,
 };
 
 /// The longest time that [`Server::ended`] waits for the other nodes to be told that this one
@@ -226,7 +231,8 @@ impl Server {
         F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
     {
-        ParentNamespace::new(self.registry.clone(), Rule::decides(decide))
+        let template = self.registry.add_parent(Rule::decides(decide));
+        ParentNamespace { template, registry: self.registry.clone() }
     }
 
     /// Adds a listener that is called for every namespace created after this call, except the main
@@ -262,10 +268,119 @@ impl Server {
     }
 
     fn parent(&self, rule: Result<Rule, PatternError>) -> Result<ParentNamespace, PatternError> {
-        Ok(ParentNamespace::new(self.registry.clone(), rule?))
+        let template = self.registry.add_parent(rule?);
+        Ok(ParentNamespace { template, registry: self.registry.clone() })
     }
 
-    handler_methods!(self => self.main);
+    /// Adds a handler that runs after a client has connected. See [`Namespace::on_connection`].
+    pub fn on_connection<M>(
+        &self,
+        handler: impl Handler<ConnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.main.on_connection(handler).with_owner(self)
+    }
+
+    /// Adds a handler for an event. See [`Namespace::on`].
+    pub fn on<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
+        self.main.on(event, handler).with_owner(self)
+    }
+
+    /// Adds a handler that runs only for the next event of this name. See [`Namespace::once`].
+    pub fn once<M>(
+        &self,
+        event: &str,
+        handler: impl Handler<EventContext, M>,
+    ) -> Registration<'_, Self> {
+        self.main.once(event, handler).with_owner(self)
+    }
+
+    /// Removes the handlers of an event. See [`Namespace::off`].
+    pub fn off(&self, event: &str) -> &Self {
+        self.main.off(event);
+        self
+    }
+
+    /// Removes the handlers of all named events. See [`Namespace::remove_all_listeners`].
+    pub fn remove_all_listeners(&self) -> &Self {
+        self.main.remove_all_listeners();
+        self
+    }
+
+    /// Adds a handler for a typed event. See [`Namespace::handle`].
+    pub fn handle<A, R, K>(
+        &self,
+        event: Event<A, R>,
+        handler: impl TypedHandler<Socket, A, R, K>,
+    ) -> Registration<'_, Self>
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+    {
+        self.main.handle(event, handler).with_owner(self)
+    }
+
+    /// Adds a handler for every event. See [`Namespace::on_any`].
+    pub fn on_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
+        self.main.on_any(handler).with_owner(self)
+    }
+
+    /// Adds a handler for every event, before the existing ones. See [`Namespace::prepend_any`].
+    pub fn prepend_any<M>(&self, handler: impl Handler<EventContext, M>) -> Registration<'_, Self> {
+        self.main.prepend_any(handler).with_owner(self)
+    }
+
+    /// Removes the handlers of every event. See [`Namespace::off_any`].
+    pub fn off_any(&self) -> &Self {
+        self.main.off_any();
+        self
+    }
+
+    /// Adds a listener for every event that is sent to a socket. See
+    /// [`Namespace::on_any_outgoing`].
+    pub fn on_any_outgoing(
+        &self,
+        listener: impl Fn(&Socket, &Args) + Send + Sync + 'static,
+    ) -> Registration<'_, Self> {
+        self.main.on_any_outgoing(listener).with_owner(self)
+    }
+
+    /// Removes the listeners for outgoing events. See [`Namespace::off_any_outgoing`].
+    pub fn off_any_outgoing(&self) -> &Self {
+        self.main.off_any_outgoing();
+        self
+    }
+
+    /// Adds a middleware. See [`Namespace::use_`].
+    pub fn use_<M>(&self, middleware: impl Handler<ConnectContext, M>) -> Registration<'_, Self> {
+        self.main.use_(middleware).with_owner(self)
+    }
+
+    /// Adds a handler that runs when a socket is about to be disconnected. See
+    /// [`Namespace::on_disconnecting`].
+    pub fn on_disconnecting<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.main.on_disconnecting(handler).with_owner(self)
+    }
+
+    /// Adds a handler that runs after a socket was disconnected. See [`Namespace::on_disconnect`].
+    pub fn on_disconnect<M>(
+        &self,
+        handler: impl Handler<DisconnectContext, M>,
+    ) -> Registration<'_, Self> {
+        self.main.on_disconnect(handler).with_owner(self)
+    }
+
+    /// Sets the function that is called when a handler fails. See [`Namespace::on_error`].
+    pub fn on_error(&self, handler: impl Fn(&Socket, &Failure) + Send + Sync + 'static) -> &Self {
+        self.main.on_error(handler);
+        self
+    }
 
     /// Broadcasts an event to all sockets of the main namespace.
     ///
@@ -306,50 +421,6 @@ impl Server {
     /// Sets how long to wait for the acks of the next broadcast.
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.main.timeout(timeout)
-    }
-
-    /// Fetches the sockets of the main namespace on all nodes. See
-    /// [`Broadcast::fetch_sockets`].
-    ///
-    /// # Errors
-    ///
-    /// See [`FetchError`].
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, FetchError> {
-        self.main.fetch_sockets().await
-    }
-
-    /// Sends an event to the other servers. See [`Namespace::server_side_emit`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the event cannot be encoded or the queue to the other nodes is full.
-    pub fn server_side_emit<T: Serialize + ?Sized>(
-        &self,
-        event: &str,
-        args: &T,
-    ) -> Result<(), EmitError> {
-        self.main.server_side_emit(event, args)
-    }
-
-    /// Sends an event to the other servers and collects their replies. See
-    /// [`Namespace::server_side_emit_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// See [`ServerSideError`].
-    pub async fn server_side_emit_with_ack<R: DeserializeOwned>(
-        &self,
-        event: &str,
-        args: &(impl Serialize + ?Sized),
-    ) -> Result<Vec<R>, ServerSideError<R>> {
-        self.main.server_side_emit_with_ack(event, args).await
-    }
-
-    /// Waits until all existing namespaces have joined the cluster. See [`Namespace::joined`].
-    pub async fn joined(&self) {
-        for namespace in self.namespaces() {
-            namespace.joined().await;
-        }
     }
 
     /// Returns the main namespace, `/` (`io.sockets` in Node).
