@@ -125,8 +125,11 @@ impl MessageTransport {
 
     /// Sends frames that were packed for a WebSocket.
     pub(crate) fn send_packed(&mut self, frames: PackedFrames) {
-        if let Self::WebSocket(websocket) = self {
-            websocket.send_packed(frames);
+        match self {
+            Self::WebSocket(websocket) => websocket.send_packed(frames),
+            // It packs none.
+            #[cfg(feature = "webtransport")]
+            Self::WebTransport(_) => {}
         }
     }
 
