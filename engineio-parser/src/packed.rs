@@ -14,8 +14,8 @@ const MAX_PAYLOAD: usize = 512;
 /// The number of messages in one buffer. As many frames as servers pass to the kernel at a time.
 const MAX_COUNT: usize = 64;
 
-/// A larger buffer is not kept for the next messages. A client that does not read may hold a buffer
-/// for each small message, and the limits of its queue count only the payload.
+/// A larger buffer is not kept for the next messages. A client that does not read may hold several
+/// buffers for one small message each, and the limits of its queue count only the payload.
 const RETAINED: usize = 4 * 1024;
 
 thread_local! {
@@ -101,6 +101,16 @@ impl PackedFrames {
     /// The total payload length of all frames in bytes.
     pub(crate) fn payload_len(&self) -> usize {
         self.payload
+    }
+
+    /// Releases memory that the frames do not need.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Whether there is room for another message.

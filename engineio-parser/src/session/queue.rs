@@ -12,6 +12,10 @@ use crate::{
 /// The capacity, in runs, that an empty queue keeps for the next burst.
 const RETAINED_RUNS: usize = 64;
 
+/// In a longer queue, packed messages take no more memory than they need. The queue of a client that
+/// reads is shorter.
+const ROOMY_RUNS: usize = 16;
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     runs: VecDeque<Run>,
@@ -71,6 +75,11 @@ impl Queue {
             }
             message => Run::Frames(message.into_frames()),
         };
+        if self.runs.len() >= ROOMY_RUNS
+            && let Some(Run::Packed(packed)) = self.runs.back_mut()
+        {
+            packed.shrink();
+        }
         self.runs.push_back(run);
         Ok(())
     }
@@ -298,6 +307,29 @@ mod tests {
         }
         let counts = std::iter::from_fn(|| queue.pop_packed().map(|packed| packed.count()));
         assert_eq!(counts.collect::<Vec<_>>(), [63 + 1, 40], "one buffer takes 64 frames");
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_holds_no_large_buffers_for_small_texts() {
+        let (mut queue, mut other) = (Queue::default(), Queue::default());
+        queue.pack(true);
+        other.pack(true);
+        let (small, large) = (written("a"), written(&"x".repeat(500)));
+        for _ in 0..1000 {
+            // Another client of the thread gives a large buffer back.
+            for _ in 0..7 {
+                other.push(OutgoingMessage::Written(&large), 100, 10_000).unwrap();
+            }
+            drop(other.pop_packed());
+            queue.push(OutgoingMessage::Written(&small), 10_000, 10_000).unwrap();
+            queue.push(text("b"), 10_000, 10_000).unwrap();
+        }
+        let packed = queue.runs.iter().filter_map(|run| match run {
+            Run::Packed(packed) => Some(packed.capacity()),
+            Run::Frames(_) => None,
+        });
+        let held: usize = packed.sum();
+        assert!(held < 64 * 1024, "{held} bytes for {} packets", queue.packets());
     }
 
     #[test]
