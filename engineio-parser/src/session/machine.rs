@@ -333,7 +333,8 @@ impl Session {
 
     fn take_packed(&mut self, via: Transport) -> Option<PackedFrames> {
         let websocket = via == self.transport && via == Transport::WebSocket;
-        if !websocket || !self.is_live() || !self.controls.is_empty() {
+        let precedes = !self.controls.is_empty() || self.upgrade.has_transmit(via);
+        if !websocket || !self.is_live() || precedes {
             return None;
         }
         let packed = self.queue.pop_packed()?;

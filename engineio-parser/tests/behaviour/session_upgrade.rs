@@ -3,8 +3,9 @@
 use crate::harness;
 
 use engineio_parser::{
-    Revision,
+    FrameWriter, Revision,
     Transport::{Polling, WebSocket},
+    internal::OutgoingMessage,
     session::{Input, Output, Violation},
 };
 use harness::{Harness, config, received};
@@ -40,6 +41,20 @@ fn the_answer_to_a_probe_precedes_all_data() {
     server.accept(Input::ProbeStarted(WebSocket));
     server.receive(WebSocket, "2probe");
     server.receive(WebSocket, "5");
+    assert_eq!(server.transmit(WebSocket), ["3probe", "4a"]);
+}
+
+#[test]
+fn the_answer_to_a_probe_precedes_packed_messages() {
+    let mut server = Harness::server(Polling);
+    server.accept(Input::ProbeStarted(WebSocket));
+    server.receive(WebSocket, "2probe");
+    server.receive(WebSocket, "5");
+    server.session.pack(true);
+    let mut message = FrameWriter::message(Vec::new());
+    message.buffer().push(b'a');
+    server.session.send_message(OutgoingMessage::Written(&message)).unwrap();
+    assert!(server.session.poll_packed(WebSocket).is_none());
     assert_eq!(server.transmit(WebSocket), ["3probe", "4a"]);
 }
 
