@@ -296,6 +296,13 @@ async fn requests_for_pages_are_misdirected() {
         let _ = send.finish();
         assert_eq!(within(read_status(&mut recv)).await, "421");
     }
+    // The client cancels a request.
+    let fields =
+        [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];
+    let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
+    recv.stop(VarInt::from_u32(0x10c)).unwrap();
+    send.write_all(&head(&fields)).await.unwrap();
+    let _ = send.finish();
     // The connection still serves a session.
     let session = webtransport.request_on(connection, "/engine.io/", &[]).await.unwrap();
     let mut stream = session.stream().await;

@@ -112,7 +112,8 @@ impl Http3Request {
                 let session = Http3Session { connection, _control: control, request: (send, recv) };
                 return Ok(Self { session, parts: *parts });
             }
-            send_status(&mut send, StatusCode::MISDIRECTED_REQUEST).await?;
+            // Fails if the client has canceled the request, which ends only its stream.
+            let _ = send_status(&mut send, StatusCode::MISDIRECTED_REQUEST).await;
             let _ = send.finish();
             let _ = recv.stop(no_error());
         }
