@@ -10,12 +10,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use socketio_client::{
-    ClientConfig, ClientError, Data, Manager, ManagerEvent, Reconnection, Socket, Transport,
+    AckError, ClientConfig, ClientError, Data, Manager, ManagerEvent, Reconnection, Socket,
+    SocketConfig, Transport,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    NAMESPACES,
+    NAMESPACES, RETRIED,
     ledger::{Ledger, Receiver},
     network::Network,
     random::Random,
@@ -33,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) sockets: Vec<Socket>,
     /// The number of the next event to the servers, per namespace.
     next: Vec<Arc<AtomicU32>>,
+    /// The socket that sends its events until they are acked, with the number of its next event.
+    retried: Option<(Socket, Arc<AtomicU32>)>,
     network: Network,
 }
 
@@ -97,11 +100,64 @@ impl Client {
             sockets.push(socket);
         }
         let next = (0..count).map(|_| Arc::default()).collect();
-        Ok(Self { number, manager, sockets, next, network: network.clone() })
+        Ok(Self { number, manager, sockets, next, retried: None, network: network.clone() })
+    }
+
+    /// Opens the socket that sends its events until they are acked.
+    pub(crate) fn open_retried(&mut self) {
+        let config = SocketConfig::default().auth(&Login { client: self.number });
+        let config = config.retries(u32::MAX).ack_timeout(Duration::from_secs(6));
+        let socket = self.manager.socket_with(RETRIED, config);
+        socket.open();
+        self.retried = Some((socket, Arc::default()));
+    }
+
+    fn all_sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().chain(self.retried.iter().map(|(socket, _)| socket))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.sockets.iter().all(Socket::is_connected)
+        self.all_sockets().all(Socket::is_connected)
+    }
+
+    /// Emits the next event that is sent until it is acked.
+    pub(crate) fn emit_retried(&self, awaits_ack: bool, ledger: &Ledger) {
+        let Some((socket, next)) = &self.retried else { return };
+        let from = self.retried_receiver();
+        if !awaits_ack {
+            if let Err(error) = socket.emit("save", &(from.0, next.fetch_add(1, Relaxed))) {
+                ledger.violate(format!("client {from:?} cannot emit: {error}"));
+            }
+            return;
+        }
+        ledger.asked();
+        let (socket, next, ledger) = (socket.clone(), next.clone(), ledger.clone());
+        tokio::spawn(async move {
+            let n = next.fetch_add(1, Relaxed);
+            match socket.emit_with_ack::<u32>("save", &(from.0, n)).await {
+                Ok(value) if value == n && ledger.was_handled(from, n) => ledger.answered(true),
+                // The handles of the socket have been dropped.
+                Err(AckError::Disconnected) => ledger.answered(false),
+                ack => ledger.violate(format!("acks: client {from:?} got {ack:?} for {n}")),
+            }
+        });
+    }
+
+    /// Checks that servers have handled each event that was sent until it was acked.
+    pub(crate) fn check_retried(&self, ledger: &Ledger) {
+        let Some((_, next)) = &self.retried else { return };
+        let (sent, from) = (next.load(Relaxed) as usize, self.retried_receiver());
+        let handled = ledger.handled_count(from);
+        if handled != sent {
+            ledger.violate(format!(
+                "at least once: servers have handled {handled} of {sent} events that client \
+                 {from:?} sends until they are acked"
+            ));
+        }
+    }
+
+    fn retried_receiver(&self) -> Receiver {
+        (self.number, NAMESPACES.len())
     }
 
     /// Emits the next event to a server. With a time, an ack is requested.
@@ -141,12 +197,12 @@ impl Client {
     }
 
     pub(crate) fn leave(&self) {
-        self.sockets.iter().for_each(Socket::disconnect);
+        self.all_sockets().for_each(Socket::disconnect);
     }
 
     pub(crate) fn come_back(&self) {
         self.network.retarget(self.number);
-        self.sockets.iter().for_each(Socket::open);
+        self.all_sockets().for_each(Socket::open);
     }
 }
 
@@ -161,4 +217,12 @@ fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
         async {}
     });
     socket.on("ask", move || async move { receiver.0 });
+    let on_reliable = ledger.clone();
+    socket.on("pay", move |Data((sequence, n, millis)): Data<(usize, u32, u64)>| {
+        on_reliable.handled_reliable(receiver, sequence, n);
+        async move {
+            sleep(Duration::from_millis(millis)).await;
+            n
+        }
+    });
 }

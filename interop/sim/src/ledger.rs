@@ -52,6 +52,9 @@ struct State {
     handled: BTreeMap<Receiver, BTreeSet<u32>>,
     /// The last number that each connection of a socket has brought.
     connections: Vec<Option<u32>>,
+    /// How often each client's socket has connected.
+    connects: BTreeMap<Receiver, usize>,
+    reliable: Vec<ReliableSequence>,
     counts: Counts,
     /// For how long the process stood still.
     stood_still: Duration,
@@ -64,6 +67,13 @@ struct Stream {
     /// Whether the recipients stay the same in their session.
     complete: bool,
     sent: Vec<Instant>,
+}
+
+/// Reliable events to one socket, numbered from 0. Each is sent after the ack of the one before.
+struct ReliableSequence {
+    receiver: Receiver,
+    /// The number of the last handled event, and the connection of the client that handled it.
+    last: Option<(u32, usize)>,
 }
 
 /// A period in which events of a node, or of all nodes, may be lost.
@@ -209,6 +219,7 @@ impl Ledger {
     pub(crate) fn client_connected(&self, receiver: Receiver, recovered: bool) {
         let state = &mut *self.state();
         state.note(format!("client {receiver:?} is connected, recovered: {recovered}"));
+        *state.connects.entry(receiver).or_default() += 1;
         if !recovered {
             let State { received, streams, .. } = state;
             let positions = received.entry(receiver).or_default();
@@ -250,6 +261,75 @@ impl Ledger {
         if !state.handled.entry(from).or_default().insert(n) {
             state.violate(format!("at most once: {n} of client {from:?} was handled twice"));
         }
+    }
+
+    /// A server handles an event that its client sends until it is acked. The client sends the next
+    /// one only after that, so each server sees the first attempts in order and without a gap.
+    pub(crate) fn handled_retried(&self, connection: Option<usize>, from: Receiver, n: u32) {
+        let state = &mut *self.state();
+        state.counts.handled += 1;
+        state.note(format!("client {from:?} has sent {n}, perhaps again"));
+        let Some(last) = connection.and_then(|number| state.connections.get_mut(number)) else {
+            return state.violate(format!("client {from:?}: an event came before its connection"));
+        };
+        if let Some(before) = last.replace(n)
+            && before > n
+        {
+            state.violate(format!("order: client {from:?} sent {n} again after {before}"));
+        }
+        let handled = state.handled.entry(from).or_default();
+        let next = handled.len() as u32;
+        handled.insert(n);
+        if n > next {
+            state.violate(format!("at least once: client {from:?} sent {n} without {next}"));
+        }
+    }
+
+    /// Returns the number of different events of a client that servers have handled.
+    pub(crate) fn handled_count(&self, from: Receiver) -> usize {
+        self.state().handled.get(&from).map_or(0, BTreeSet::len)
+    }
+
+    /// Returns the number of a new sequence of reliable events.
+    pub(crate) fn reliable_sequence(&self, receiver: Receiver) -> usize {
+        let sequences = &mut self.state().reliable;
+        sequences.push(ReliableSequence { receiver, last: None });
+        sequences.len() - 1
+    }
+
+    /// A client handles a reliable event. It may get an event twice, but only on different
+    /// connections.
+    pub(crate) fn handled_reliable(&self, receiver: Receiver, sequence: usize, n: u32) {
+        let state = &mut *self.state();
+        state.counts.received += 1;
+        state.note(format!("client {receiver:?} handles {n} of reliable sequence {sequence}"));
+        let connection = state.connects.get(&receiver).copied().unwrap_or_default();
+        let known = state.reliable.get_mut(sequence).filter(|known| known.receiver == receiver);
+        let Some(known) = known else {
+            return state.violate(format!(
+                "client {receiver:?} received an event of reliable sequence {sequence}, which is \
+                 not its own"
+            ));
+        };
+        let before = known.last.replace((n, connection));
+        let again = before == Some((n, connection));
+        let next = before.map_or(0, |(last, _)| last + 1);
+        if again {
+            state.violate(format!(
+                "at most once per connection: client {receiver:?} handled {n} of reliable sequence \
+                 {sequence} twice"
+            ));
+        } else if n != next && n + 1 != next {
+            state.violate(format!(
+                "order: client {receiver:?} handled {n} of reliable sequence {sequence} instead of \
+                 {next}"
+            ));
+        }
+    }
+
+    /// Returns whether a client has handled a reliable event.
+    pub(crate) fn was_reliable_handled(&self, sequence: usize, n: u32) -> bool {
+        self.state().reliable[sequence].last.is_some_and(|(last, _)| last >= n)
     }
 
     pub(crate) fn was_handled(&self, from: Receiver, n: u32) -> bool {

@@ -10,6 +10,7 @@
 
 mod client;
 mod engine;
+mod extras;
 mod ledger;
 mod network;
 mod node;
@@ -22,6 +23,10 @@ use std::{fmt, time::Duration};
 pub use ledger::Counts;
 
 const NAMESPACES: [&str; 2] = ["/", "/chat"];
+
+/// The namespace in which clients send their events until they are acked. To the ledger its number
+/// follows those of the others.
+const RETRIED: &str = "/retried";
 
 /// The result of a run without a violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +71,9 @@ pub struct Options {
     /// Whether nodes neither crash, nor are drained, nor sleep. Such a run is exactly the same each
     /// time.
     pub nodes_stay: bool,
+    /// Whether the workloads of `extras` are left out. Seeds that were found without them keep their
+    /// runs.
+    pub basic: bool,
 }
 
 /// Runs the world of a seed.

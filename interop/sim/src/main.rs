@@ -8,18 +8,23 @@ use std::{
 use sim::Options;
 
 const USAGE: &str = "\
-usage: sim [--seeds N] [--from S]   runs N seeds (default 1000) from S on
-       sim --seed S                 runs one seed, and prints its trace";
+usage: sim [--basic] [--seeds N] [--from S]   runs N seeds (default 1000) from S on
+       sim [--basic] --seed S                 runs one seed, and prints its trace
+With --basic, the world has only the workloads of the first seeds.";
 
 fn main() -> ExitCode {
-    let (mut seeds, mut from, mut prints) = (1000, 0, false);
+    let (mut seeds, mut from, mut options) = (1000, 0, Options::default());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
+        if arg == "--basic" {
+            options.basic = true;
+            continue;
+        }
         let value = args.next().and_then(|value| value.parse::<u64>().ok());
         match (arg.as_str(), value) {
             ("--seeds", Some(count)) => seeds = count,
             ("--from", Some(seed)) => from = seed,
-            ("--seed", Some(seed)) => (from, seeds, prints) = (seed, 1, true),
+            ("--seed", Some(seed)) => (from, seeds, options.prints) = (seed, 1, true),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::FAILURE;
@@ -30,7 +35,7 @@ fn main() -> ExitCode {
     let (mut failed, mut time) = (Vec::new(), Duration::ZERO);
     let (mut sessions, mut recovered, mut events, mut acks) = (0, 0, 0, 0);
     for seed in from..from + seeds {
-        match sim::run(seed, Options { prints, ..Options::default() }) {
+        match sim::run(seed, options) {
             Ok(outcome) => {
                 time += outcome.time;
                 sessions += outcome.counts.sessions;
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
                 acks += outcome.counts.acked;
             }
             Err(violation) => {
-                if prints {
+                if options.prints {
                     println!("{}", violation.invariant);
                 } else {
                     println!("{violation}\n");

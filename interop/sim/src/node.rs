@@ -12,7 +12,7 @@ use socketio_server::{
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    NAMESPACES,
+    NAMESPACES, RETRIED,
     client::Login,
     engine::{Access, Engine},
     ledger::{Audience, Ledger, Origin},
@@ -130,6 +130,33 @@ impl Node {
             })),
         );
         Self { io, origin, access, sockets, stop }
+    }
+
+    /// Handles the events that clients send until they are acked.
+    pub(crate) fn listen_retried(&self, ledger: &Ledger, random: Random) {
+        let (namespace, origin) = (self.io.of(RETRIED), self.origin);
+        let on_connection = ledger.clone();
+        namespace.on_connection(move |socket: Socket, Auth(Login { client }): Auth<Login>| {
+            let from = (client, NAMESPACES.len());
+            let connection = on_connection.server_connected(origin, from, socket.recovered());
+            socket.set_data(ConnectionNumber(connection));
+            async {}
+        });
+        let (on_event, random) = (ledger.clone(), Mutex::new(random));
+        namespace.on("save", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
+            let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
+            on_event.handled_retried(connection, (client, NAMESPACES.len()), n);
+            let delay = {
+                let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
+                random.chance(20).then(|| random.millis(1..1000))
+            };
+            async move {
+                if let Some(delay) = delay {
+                    sleep(delay).await;
+                }
+                n
+            }
+        });
     }
 
     /// The sockets that are connected, with their connection, client and namespace.

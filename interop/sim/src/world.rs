@@ -9,9 +9,10 @@ use tokio::{
 };
 
 use crate::{
-    NAMESPACES, Options, Outcome, Violation,
+    NAMESPACES, Options, Outcome, RETRIED, Violation,
     client::Client,
     engine::{Access, Engine, Partition},
+    extras::Extras,
     ledger::{Audience, LOSS_TIME, Ledger},
     network::{Failure, Network, Side},
     node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
@@ -44,6 +45,7 @@ struct World {
     away: BTreeSet<usize>,
     /// The actions that end present troubles, each with its instant.
     later: Vec<(Instant, Later)>,
+    extras: Extras,
 }
 
 #[derive(Clone, Debug)]
@@ -105,12 +107,16 @@ async fn live(
         clients: Vec::new(),
         away: BTreeSet::new(),
         later: Vec::new(),
+        extras: Extras::new(seed, options.basic),
     };
     for node in 0..nodes {
         world.start_node(node);
     }
     for number in 0..world.plan.clients {
-        let client = Client::start(number, &world.network, ledger, &mut world.random)?;
+        let mut client = Client::start(number, &world.network, ledger, &mut world.random)?;
+        if world.extras.reliable {
+            client.open_retried();
+        }
         world.clients.push(client);
     }
     for _ in 0..world.plan.rounds {
@@ -137,7 +143,7 @@ impl World {
         let origin = (node, self.starts[node]);
         self.starts[node] += 1;
         let (engine, random) = (self.engine.as_mut(), self.random.fork());
-        self.nodes[node] = Some(Node::start(
+        let started = Node::start(
             &self.plan,
             origin,
             engine,
@@ -145,7 +151,11 @@ impl World {
             &self.ledger,
             &self.clock,
             random,
-        ));
+        );
+        if self.extras.reliable {
+            started.listen_retried(&self.ledger, self.extras.fork());
+        }
+        self.nodes[node] = Some(started);
     }
 
     fn later(&mut self, range: std::ops::Range<usize>, what: Later) {
@@ -192,6 +202,7 @@ impl World {
         for _ in 0..self.random.below(4) {
             self.work();
         }
+        self.extras.work(&self.plan, &self.nodes, &self.clients, &self.ledger);
         for node in self.nodes.iter().flatten() {
             node.check_limits(&self.ledger);
         }
@@ -430,6 +441,8 @@ impl World {
             }
         }
         sleep(ARRIVED).await;
+        self.clients.iter().for_each(|client| client.check_retried(&self.ledger));
+        self.check_acks();
         for (origin, audience, receiver) in awaited {
             if let Some(stream) = self.ledger.missing(origin, &audience, receiver) {
                 self.ledger.violate(format!(
@@ -437,6 +450,13 @@ impl World {
                      has not reached client {receiver:?}"
                 ));
             }
+        }
+    }
+
+    fn check_acks(&self) {
+        let counts = self.ledger.counts();
+        if counts.asked != counts.acked + counts.unacked {
+            self.ledger.violate(format!("acks: not each request has ended: {counts:?}"));
         }
     }
 
@@ -455,10 +475,7 @@ impl World {
         if open > 0 {
             self.ledger.violate(format!("nothing left: {open} connections"));
         }
-        let counts = self.ledger.counts();
-        if counts.asked != counts.acked + counts.unacked {
-            self.ledger.violate(format!("acks: not each request has ended: {counts:?}"));
-        }
+        self.check_acks();
         for (index, node) in self.nodes.iter_mut().enumerate() {
             self.network.listen(index, None);
             if let Some(node) = node {
@@ -471,7 +488,8 @@ impl World {
         let Some(engine) = &self.engine else { return };
         for node in self.nodes.iter().flatten().chain(&self.former) {
             let Some(access) = &node.access else { continue };
-            for nsp in NAMESPACES.iter().filter(|nsp| engine.has_member(access, nsp)) {
+            let names = NAMESPACES.iter().chain([&RETRIED]);
+            for nsp in names.filter(|nsp| engine.has_member(access, nsp)) {
                 let origin = node.origin;
                 self.ledger.violate(format!("nothing left: node {origin:?} is a member of {nsp}"));
             }
