@@ -296,6 +296,17 @@ async fn requests_for_pages_are_misdirected() {
         let _ = send.finish();
         assert_eq!(within(read_status(&mut recv)).await, "421");
     }
+    // A WebSocket of RFC 9220.
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/engine.io/?EIO=4&transport=websocket"),
+    ];
+    let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
+    send.write_all(&head(&fields)).await.unwrap();
+    assert_eq!(within(read_status(&mut recv)).await, "421");
     // The client cancels a request.
     let fields =
         [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];

@@ -139,7 +139,7 @@ impl Http3Request {
 /// The request of a stream.
 enum Head {
     Session(Box<Parts>),
-    /// A request such as those for pages.
+    /// A request for a page or for a WebSocket, for example.
     Other,
 }
 
@@ -252,7 +252,9 @@ fn parse_head(head: &[u8]) -> Result<Option<Head>, StreamError> {
 fn request(frame: &Frame<'_>) -> Result<Head, StreamError> {
     let headers = Headers::with_frame(frame).map_err(malformed)?;
     let request = match SessionRequest::try_from(headers) {
-        Err(HeadersParseError::MethodNotConnect) => return Ok(Head::Other),
+        Err(HeadersParseError::MethodNotConnect | HeadersParseError::ProtocolNotWebTransport) => {
+            return Ok(Head::Other);
+        }
         request => request.map_err(malformed)?,
     };
     let uri = Uri::builder()
