@@ -136,10 +136,9 @@ impl Membership {
             return self.push(outgoing(None)).map(|()| LocalDelivery::Now);
         }
         let publish = |number| self.queue.push(outgoing(Some(number)));
-        match self.order.add_event(publish) {
-            Some(Ok(())) => Ok(LocalDelivery::ByLog),
-            Some(result) => self.pushed(result).map(|()| LocalDelivery::Now),
-            None => Err(ClusterError::QueueFull),
+        match self.order.add_event(publish).unwrap_or(Err(ClusterError::QueueFull)) {
+            Ok(()) => Ok(LocalDelivery::ByLog),
+            refused => self.pushed(refused).map(|()| LocalDelivery::Now),
         }
     }
 
@@ -474,5 +473,20 @@ mod tests {
             publisher.unwrap().join().unwrap()
         });
         assert_eq!(result.unwrap(), LocalDelivery::Now);
+    }
+    #[test]
+    fn an_event_for_the_log_that_a_full_queue_refuses_is_counted() {
+        let cluster = MemoryCluster::with_log(MemoryLog::default(), Instant::now);
+        let limits = ClusterLimits::default().max_queued_messages(1);
+        let counters = Arc::<Counters>::default();
+        let membership =
+            Membership::new(Nsp::root(), cluster.adapter(), limits, true, counters.clone());
+        let publish = || {
+            let args = socketio_adapter::event_args("event", &()).unwrap();
+            membership.publish_broadcast(args, Selection::default())
+        };
+        assert_eq!(publish().unwrap(), LocalDelivery::ByLog);
+        assert!(matches!(publish(), Err(ClusterError::QueueFull)));
+        assert_eq!(counters.here().cluster.queue_full.get(), 1);
     }
 }
