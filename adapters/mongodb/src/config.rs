@@ -96,9 +96,9 @@ impl MongoConfig {
     }
 
     /// Sets how many events of all namespaces together a node can find again for clients that
-    /// missed them (default 100 000), if the collection still contains them. A client whose last
-    /// event is earlier gets a new session. Each event takes 20 bytes of memory. Only servers with
-    /// connection state recovery use this.
+    /// missed them (default 100 000, at least one), if the collection still contains them. A client
+    /// whose last event is earlier gets a new session. Each event takes 20 bytes of memory. Only
+    /// servers with connection state recovery use this.
     ///
     /// ```
     /// # use socketio_adapter_mongodb::MongoConfig;

@@ -82,7 +82,12 @@ pub(crate) fn decode_session(
 /// Returns whether a document contains a broadcast. It may be malformed otherwise.
 pub(crate) fn is_broadcast(document: &RawDocument) -> bool {
     let number = document.get("type").ok().flatten();
-    number.is_some_and(|number| number.as_i32() == Some(BROADCAST))
+    let number = match number {
+        Some(RawBsonRef::Int32(number)) => number.into(),
+        Some(RawBsonRef::Int64(number)) => number,
+        _ => return false,
+    };
+    number == i64::from(BROADCAST)
 }
 
 fn checked(document: RawDocumentBuf, limits: &ClusterLimits) -> Result<Document, MessageError> {

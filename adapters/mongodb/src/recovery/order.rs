@@ -63,9 +63,9 @@ fn hash(nsp: &str) -> u32 {
 }
 
 impl EventOrder {
-    /// Records up to `max` events from now on.
+    /// Records up to `max` events from now on, but at least one.
     pub(crate) fn record(&self, max: usize) {
-        self.state().max = max;
+        self.state().max = max.max(1);
     }
 
     /// Records a document that was read from the stream, before it is delivered.
@@ -234,5 +234,24 @@ mod tests {
         assert_eq!(ids(&order, 6, 9, 999), None);
         order.add_earlier(earlier, interruptions);
         assert!(!order.contains(id(4)), "they were read before the interruption");
+    }
+
+    #[test]
+    fn an_event_whose_type_is_an_integer_of_64_bits_is_recorded() {
+        let order = EventOrder::default();
+        order.record(10);
+        pass(&order, 1, "/");
+        let document = doc! { "_id": id(2), "type": 3_i64, "nsp": "/" };
+        order.passed(&RawDocumentBuf::try_from(&document).unwrap());
+        assert_eq!(ids(&order, 1, 9, 999), Some((vec![2], false)));
+    }
+
+    #[test]
+    fn at_least_one_event_is_recorded() {
+        let order = EventOrder::default();
+        order.record(0);
+        pass(&order, 1, "/");
+        assert!(order.contains(id(1)));
+        assert_eq!(order.missing(), Some((0, 1)), "MongoDB takes a limit of 0 for none");
     }
 }
