@@ -6,9 +6,14 @@ use mongodb::{
     bson::{Bson, DateTime, Document, oid::ObjectId},
     error::Error,
 };
-use socketio_adapter::Message;
+use socketio_adapter::{Message, MessageError};
 
-use crate::{config::MongoConfig, document::encode, error::MongoError, id::new_id};
+use crate::{
+    config::MongoConfig,
+    document::{check, encode},
+    error::MongoError,
+    id::new_id,
+};
 
 /// Publishes messages to all nodes of their namespaces.
 ///
@@ -38,18 +43,23 @@ impl Publisher {
 
     /// Publishes a message as the document with this id.
     pub(crate) async fn insert(&self, id: ObjectId, message: &Message) -> Result<(), MongoError> {
-        let document = self.stamped(id, encode(message, &self.config.limits)?);
+        let document = self.stamped(id, encode(message))?;
         self.within_timeout(self.config.collection.insert_one(document)).await?;
         Ok(())
     }
 
-    /// Adds an id and, if configured, the time to a document.
-    pub(crate) fn stamped(&self, id: impl Into<Bson>, mut document: Document) -> Document {
+    /// Adds an id and, if configured, the time to a document that has all other fields.
+    pub(crate) fn stamped(
+        &self,
+        id: impl Into<Bson>,
+        mut document: Document,
+    ) -> Result<Document, MessageError> {
         document.insert("_id", id);
         if self.config.add_created_at_field {
             document.insert("createdAt", DateTime::now());
         }
-        document
+        check(&document, &self.config.limits)?;
+        Ok(document)
     }
 
     /// Limits the time of an operation.

@@ -179,8 +179,7 @@ impl Sessions {
             None => value!({ "pid": pid, "tombstone": true }),
         };
         let Seat { nsp, uid } = &self.seat;
-        let document = document::new(SESSION, Some(data), uid, nsp, &config.limits)?;
-        let mut document = self.publisher.stamped(id, document);
+        let mut document = document::new(SESSION, Some(data), uid, nsp);
         if let Some((_, ttl)) = session {
             let end = SystemTime::now().checked_add(ttl);
             document.extend(end.map(|end| ("expiresAt".into(), DateTime::from(end).into())));
@@ -188,7 +187,7 @@ impl Sessions {
         if config.add_created_at_field {
             document.insert("version", new_id());
         }
-        Ok(document)
+        Ok(self.publisher.stamped(id, document)?)
     }
 }
 

@@ -34,6 +34,28 @@ async fn malformed_documents_are_counted_and_dropped() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_accepted_is_received_whatever_its_size() {
+    let engine = Mongo::start().unwrap();
+    let node = async |uid| {
+        let config = config(&engine).await.max_message_bytes(1000).add_created_at_field(true);
+        Node::join(MongoAdapter::new(config), "/", uid).await
+    };
+    let (one, two) = (node("one").await, node("two").await);
+    let mut accepted = 0;
+    for bytes in 750..1000 {
+        let message = Message { seq: Some(1), ..one.message(&"x".repeat(bytes)) };
+        match within(one.link.publish(message)).await {
+            Ok(_) => accepted += 1,
+            Err(error) => assert!(matches!(error, AdapterError::Refused(_)), "{error}"),
+        }
+    }
+    assert!((1..250).contains(&accepted));
+    one.publish("last").await;
+    until(|| async { two.events().last().is_some_and(|event| event == "last") }).await;
+    assert_eq!((two.events().len(), two.inbox.garbage().len()), (accepted + 1, 0));
+}
+
+#[tokio::test]
 async fn a_node_that_left_cannot_publish_and_no_goodbye_is_sent() {
     let engine = Mongo::start().unwrap();
     let (one, two) = (
