@@ -56,6 +56,7 @@ impl Frames {
     }
 
     /// The frame at `index`. Moves the first frame out instead of cloning it.
+    #[inline]
     pub(crate) fn into_nth(self, index: usize) -> Option<Frame> {
         match index.checked_sub(1) {
             None => Some(self.first),

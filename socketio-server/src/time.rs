@@ -24,9 +24,12 @@ pub(crate) struct Timer {
 impl Timer {
     /// Returns whether the timer has fired. If the deadline has moved to a later time, the timer
     /// still fires at the old one, and the caller checks its deadlines again.
+    #[inline]
     pub(crate) fn poll(&mut self, next: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(next) = next else {
-            *self = Self::default();
+            if self.sleep.is_some() {
+                *self = Self::default();
+            }
             return false;
         };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::ZERO)));

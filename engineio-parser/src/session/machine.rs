@@ -406,7 +406,7 @@ impl Session {
     /// The next action for the shell, or news for the application.
     #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop()
+        if self.outputs.is_empty() { None } else { self.outputs.pop() }
     }
 
     /// The time of the next call of [`handle_timeout`](Self::handle_timeout). Every other call may

@@ -20,6 +20,7 @@ pub(super) struct Outputs(Option<Box<Queue>>);
 struct Queue(VecDeque<Output>);
 
 impl Outputs {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

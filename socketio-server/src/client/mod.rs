@@ -82,6 +82,7 @@ impl Client {
         wake_driver(&self.handle);
     }
 
+    #[inline]
     pub(crate) fn take_requests(&self) -> u8 {
         match self.requests.load(Ordering::Acquire) {
             0 => 0,

@@ -79,15 +79,27 @@ impl Driver {
         }
     }
 
-    /// Starts the handlers of all events, then the middlewares, then the event's own handlers.
+    /// Starts the handlers of an event. Most sockets have no handlers of their own, and most
+    /// namespaces none of all events.
+    #[inline]
     fn start_event(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let responder = id.map(|id| Responder::new(socket.clone(), id));
+        let table = self.take_table(socket.namespace());
         let context = EventContext { socket, args, responder };
+        if table.events.any.is_empty() && !context.socket.0.has_handlers() {
+            self.run_handlers(&table, context, cx);
+            self.table = Some(table);
+        } else {
+            self.start_any(table, context, cx);
+        }
+    }
+
+    /// Starts the handlers of all events, then the middlewares, then the event's own handlers.
+    fn start_any(&mut self, table: Arc<Table>, context: EventContext, cx: &mut Context<'_>) {
         let (own_any, middlewares) = context
             .socket
             .0
             .with_handlers(|own| (own.events.any.clone(), own.event_middlewares.clone()));
-        let table = self.take_table(context.socket.namespace());
         for listener in table.events.any.iter().chain(&own_any) {
             self.run_event(&listener.handler, context.clone(), cx);
         }
@@ -133,12 +145,13 @@ impl Driver {
             }
         }
         if take(last, &context) {
-            self.run_event(&last.handler, context, cx);
+            let span = span(|| context.args.event(), &context.socket);
+            self.run(span, Role::Event, &last.handler, context, Call::from, cx);
         }
     }
 
     fn run_event(&mut self, handler: &EventHandler, context: EventContext, cx: &mut Context<'_>) {
-        let span = span(context.args.event(), &context.socket);
+        let span = span(|| context.args.event(), &context.socket);
         self.run(span, Role::Event, handler, context, Call::from, cx);
     }
 
@@ -200,10 +213,12 @@ impl Driver {
 }
 
 /// Returns whether a listener is to be called. A listener that is called once is removed.
+#[inline]
 fn take(listener: &Listener<EventHandler>, context: &EventContext) -> bool {
-    if !listener.is_once() {
-        return true;
-    }
+    !listener.is_once() || take_once(listener, context)
+}
+
+fn take_once(listener: &Listener<EventHandler>, context: &EventContext) -> bool {
     let (socket, event) = (&context.socket, context.args.event());
     let taken = listener.take();
     if taken {

@@ -75,9 +75,10 @@ impl From<EventContext> for Call {
 }
 
 /// Creates the tracing span of a handler.
-pub(super) fn span(event: &str, socket: &Socket) -> Span {
+#[inline]
+pub(super) fn span<'a>(event: impl FnOnce() -> &'a str, socket: &Socket) -> Span {
     let (nsp, sid) = (socket.nsp(), socket.id());
-    tracing::debug_span!(target: "socketio::socket", "event", name = event, %nsp, sid)
+    tracing::debug_span!(target: "socketio::socket", "event", name = event(), %nsp, sid)
 }
 
 impl Running {

@@ -191,11 +191,17 @@ impl Driver {
     }
 
     /// Handles the requests of other tasks. Returns whether there were any.
+    #[inline]
     fn handle_requests(&mut self, cx: &mut Context<'_>) -> bool {
         let requests = self.client.take_requests();
-        if requests == 0 {
-            return false;
+        if requests != 0 {
+            self.handle_taken(requests, cx);
         }
+        requests != 0
+    }
+
+    #[cold]
+    fn handle_taken(&mut self, requests: u8, cx: &mut Context<'_>) {
         let close = requests & CLOSE != 0;
         let leaves = |socket: &crate::socket::Socket| close || socket.0.is_disconnected();
         while let Some(at) = self.slots.iter().position(|slot| leaves(slot.socket())) {
@@ -213,7 +219,6 @@ impl Driver {
             self.end_sockets(DisconnectReason::TransportClose, cx);
             self.close(engineio_server::Unsent::Discard);
         }
-        true
     }
 
     fn counters(&self) -> &Stripe {
@@ -241,7 +246,10 @@ impl Driver {
     /// Checks the deadlines. Returns whether one has passed.
     fn handle_timeouts(&mut self, cx: &mut Context<'_>) -> bool {
         let next = self.client.machine().poll_timeout();
-        let next = next.into_iter().chain(self.connect_deadline).min();
+        let next = match (next, self.connect_deadline) {
+            (Some(next), Some(deadline)) => Some(next.min(deadline)),
+            (next, deadline) => next.or(deadline),
+        };
         if !self.timer.poll(next, cx) {
             return false;
         }
@@ -295,7 +303,9 @@ impl Future for Driver {
         let span = this.span.take();
         let inside = span.as_deref().map(Span::enter);
         this.turn = Turn::default();
-        this.poll_connects(cx);
+        if !this.connects.is_empty() {
+            this.poll_connects(cx);
+        }
         this.poll_running(cx);
         this.drive(cx);
         while this.backlog && this.may_start() {

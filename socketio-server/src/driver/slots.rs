@@ -125,7 +125,7 @@ impl Driver {
                     let namespace = context.socket().namespace();
                     drop(namespace.change_with(|table| table.prune(name)));
                 }
-                let span = span(name, context.socket());
+                let span = span(|| name, context.socket());
                 let call = |context: C| Call {
                     name: CallName::Lifecycle(name),
                     socket: context.socket().clone(),

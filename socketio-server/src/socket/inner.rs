@@ -183,9 +183,16 @@ impl SocketInner {
         change(handlers.table.get_or_insert_default())
     }
 
+    /// Returns whether the socket has, or has had, handlers of its own.
+    #[inline]
+    pub(crate) fn has_handlers(&self) -> bool {
+        self.has_handlers.load(Ordering::Acquire)
+    }
+
     /// Reads the handlers of this socket.
+    #[inline]
     pub(crate) fn with_handlers<R: Default>(&self, read: impl FnOnce(&Table) -> R) -> R {
-        if !self.has_handlers.load(Ordering::Acquire) {
+        if !self.has_handlers() {
             return R::default();
         }
         let handlers = lock(&self.handlers);
