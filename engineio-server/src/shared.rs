@@ -299,11 +299,10 @@ impl Handle {
     /// See [`internal::send_message`](crate::internal::send_message).
     pub(crate) fn send_message(&self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         let message = prepared(message);
-        let (result, waker) = {
-            let mut state = self.0.lock();
-            let result = state.session.send_message(message);
-            (result, state.sender_to_wake())
-        };
+        let mut state = self.0.lock();
+        let result = state.session.send_message(message);
+        let waker = state.sender_to_wake();
+        drop(state);
         wake(waker);
         if matches!(result, Err(SendError::Full(_))) {
             self.0.counters.refused.queue_full.one();
@@ -327,11 +326,10 @@ impl Handle {
         message: OutgoingMessage<'_>,
     ) -> Result<(), SendError> {
         let message = prepared(message);
-        let (result, waker) = {
-            let mut state = self.0.lock();
-            let result = state.session.send_message_if_room(message);
-            (result, state.sender_to_wake())
-        };
+        let mut state = self.0.lock();
+        let result = state.session.send_message_if_room(message);
+        let waker = state.sender_to_wake();
+        drop(state);
         wake(waker);
         result
     }
