@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use socketio_client::{
-    AckError, ClientConfig, ClientError, Data, Manager, ManagerEvent, Reconnection, Socket,
+    AckError, ClientConfig, ClientError, Data, Manager, ManagerEvent, Parser, Reconnection, Socket,
     SocketConfig, Transport,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -42,6 +42,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn start(
         number: usize,
+        parser: Parser,
         network: &Network,
         ledger: &Ledger,
         random: &mut Random,
@@ -67,6 +68,7 @@ impl Client {
             .immediate(random.chance(30));
         let config = ClientConfig::default()
             .auto_connect(false)
+            .parser(parser)
             .connect_timeout(Duration::from_secs(8))
             .close_timeout(random.millis(200..3000))
             .reconnection(reconnection)

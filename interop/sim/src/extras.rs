@@ -9,13 +9,16 @@ pub(crate) struct Extras {
     random: Random,
     /// Whether events are sent until they are acked, by servers and by clients.
     pub(crate) reliable: bool,
+    /// Whether packets have the encoding of `socket.io-msgpack-parser`.
+    pub(crate) msgpack: bool,
 }
 
 impl Extras {
     /// Returns the extras of a seed. `basic`: none of them.
     pub(crate) fn new(seed: u64, basic: bool) -> Self {
         let mut random = Random::new(!seed);
-        Self { reliable: !basic && random.chance(60), random }
+        let (reliable, msgpack) = (random.chance(60), random.chance(30));
+        Self { random, reliable: reliable && !basic, msgpack: msgpack && !basic }
     }
 
     /// Returns a generator for one part of the extras.

@@ -75,6 +75,7 @@ fn config(plan: &Plan, access: Option<Arc<Access>>, clock: WallClock) -> ServerC
     turn.time = Duration::from_secs(3600);
     let (interval, timeout) = (plan.ping_interval, plan.ping_timeout);
     let mut config = ServerConfig::default()
+        .parser(plan.parser)
         .connect_timeout(Duration::from_secs(10))
         .max_in_flight(MAX_IN_FLIGHT)
         .cluster_limits(ClusterLimits::default().request_timeout(REQUEST_TIMEOUT))

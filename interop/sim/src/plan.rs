@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use socketio_server::Parser;
+
 use crate::random::Random;
 
 /// The bus between the nodes.
@@ -30,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     /// The troubles that occur: one bit each.
     pub(crate) troubles: usize,
+    /// The encoding of the packets. It does not follow from the generator of the others.
+    pub(crate) parser: Parser,
 }
 
 impl Plan {
@@ -48,6 +52,7 @@ impl Plan {
             steps: 20 + random.below(80),
             // Half of the troubles, on average, so that each also occurs alone.
             troubles: random.below(1 << 16) | random.below(1 << 16),
+            parser: Parser::Json,
         }
     }
 }

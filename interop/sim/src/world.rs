@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use socketio_server::BroadcastAckError;
+use socketio_server::{BroadcastAckError, Parser};
 use tokio::{
     runtime::Handle,
     time::{Instant, advance, sleep},
@@ -90,6 +90,10 @@ async fn live(
     if options.nodes_stay {
         plan.troubles &= !NODES;
     }
+    let extras = Extras::new(seed, options.basic);
+    if extras.msgpack {
+        plan.parser = Parser::MsgPack;
+    }
     ledger.note(format!("{plan:?}"));
     let network = Network::new(random.fork(), plan.nodes, plan.clients);
     let engine = (plan.bus != Bus::None).then(|| Engine::new(plan.bus == Bus::Log, random.fork()));
@@ -107,13 +111,14 @@ async fn live(
         clients: Vec::new(),
         away: BTreeSet::new(),
         later: Vec::new(),
-        extras: Extras::new(seed, options.basic),
+        extras,
     };
     for node in 0..nodes {
         world.start_node(node);
     }
     for number in 0..world.plan.clients {
-        let mut client = Client::start(number, &world.network, ledger, &mut world.random)?;
+        let mut client =
+            Client::start(number, world.plan.parser, &world.network, ledger, &mut world.random)?;
         if world.extras.reliable {
             client.open_retried();
         }
