@@ -307,6 +307,7 @@ async fn requests_for_pages_are_misdirected() {
     let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
     send.write_all(&head(&fields)).await.unwrap();
     assert_eq!(within(read_status(&mut recv)).await, "421");
+    drop(send);
     // The client cancels a request.
     let fields =
         [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];
