@@ -8,9 +8,10 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, MemoryAdapter, MemoryCluster,
-    MemoryLog, Message, NodeId, Offset, Parcel, Room, RoomInterest, Seat,
+    MemoryLog, Message, MessageError, NodeId, Offset, Parcel, Room, RoomInterest, Seat,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
+use socketio_emitter::Publish;
 use tokio::{
     sync::{Notify, mpsc},
     time::sleep,
@@ -113,10 +114,49 @@ impl Engine {
         Arc::new(Access { adapter, server, gate })
     }
 
+    /// Returns a program that publishes on the bus without a server.
+    pub(crate) fn publisher(&self) -> Publisher {
+        // The engine delivers nothing to it.
+        self.parcels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mpsc::unbounded_channel().0);
+        Publisher { adapter: self.cluster.adapter(), latency: self.latency }
+    }
+
     /// Returns whether a node still receives the messages of a namespace.
     pub(crate) fn has_member(&self, access: &Access, nsp: &str) -> bool {
         self.cluster.reaches(access.server, nsp, "")
     }
+}
+
+/// The connection of an emitter to the engine.
+pub(crate) struct Publisher {
+    adapter: Arc<MemoryAdapter>,
+    latency: Duration,
+}
+
+impl Publish for Publisher {
+    /// Publishes from a seat that is left at once, because nodes count the seats that are taken.
+    fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>> {
+        Box::pin(async move {
+            sleep(self.latency).await;
+            let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
+            let link = self.adapter.join(seat, Arc::new(NoInbox)).await?;
+            let published = link.publish(message.clone()).await;
+            link.leave().await;
+            published.map(drop)
+        })
+    }
+}
+
+/// Emitters receive nothing.
+struct NoInbox;
+
+impl Inbox for NoInbox {
+    fn receive(&self, _: Message, _: Option<Offset>) {}
+
+    fn garbage(&self, _: &MessageError) {}
 }
 
 #[derive(Clone)]

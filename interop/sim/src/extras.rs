@@ -1,9 +1,19 @@
 //! Workloads that were added after seeds had become known. They draw from a generator of their own,
 //! so that these seeds keep their plan and their troubles.
 
+use socketio_emitter::Emitter;
 use socketio_server::{AckError, DeliveryError, Socket};
+use tokio::sync::mpsc;
 
-use crate::{client::Client, ledger::Ledger, node::Node, plan::Plan, random::Random};
+use crate::{
+    NAMESPACES,
+    client::Client,
+    engine::Engine,
+    ledger::{Audience, Ledger, Origin},
+    node::{self, CHANGING, Node},
+    plan::Plan,
+    random::Random,
+};
 
 pub(crate) struct Extras {
     random: Random,
@@ -11,14 +21,52 @@ pub(crate) struct Extras {
     pub(crate) reliable: bool,
     /// Whether packets have the encoding of `socket.io-msgpack-parser`.
     pub(crate) msgpack: bool,
+    /// Whether there is an emitter, if there is an engine.
+    emits: bool,
+    /// The queue of the emitter: the namespace, the room and the size of each event.
+    emitter: Option<mpsc::UnboundedSender<(usize, String, usize)>>,
 }
+
+/// The origin of an emitter's streams. It is not a node, so no failure of a node loses its events.
+pub(crate) const EMITTER: Origin = (usize::MAX, 0);
 
 impl Extras {
     /// Returns the extras of a seed. `basic`: none of them.
     pub(crate) fn new(seed: u64, basic: bool) -> Self {
         let mut random = Random::new(!seed);
         let (reliable, msgpack) = (random.chance(60), random.chance(30));
-        Self { random, reliable: reliable && !basic, msgpack: msgpack && !basic }
+        let emits = !basic && random.chance(60);
+        let (reliable, msgpack) = (reliable && !basic, msgpack && !basic);
+        Self { random, reliable, msgpack, emits, emitter: None }
+    }
+
+    /// Starts an emitter: a program without a server that publishes on the engine.
+    pub(crate) fn start_emitter(&mut self, engine: &Engine, ledger: &Ledger) {
+        if !self.emits {
+            return;
+        }
+        let emitter = Emitter::new(engine.publisher());
+        let (sender, mut queue) = mpsc::unbounded_channel::<(usize, String, usize)>();
+        self.emitter = Some(sender);
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            while let Some((nsp, room, pad)) = queue.recv().await {
+                let (stream, n) = ledger.stream(EMITTER, Audience::Room(nsp, room.clone()));
+                // Nodes may pass the event on before the call returns.
+                ledger.sent(stream);
+                ledger.note(format!("the emitter emits {n} of stream {stream}"));
+                let args = (stream, n, "x".repeat(pad));
+                let emitted = emitter.of(NAMESPACES[nsp]).to(room).emit("down", &args).await;
+                if let Err(error) = emitted {
+                    ledger.violate(format!("the emitter cannot emit: {error}"));
+                }
+            }
+        });
+    }
+
+    /// Emits an event from the emitter. Returns false if there is no emitter.
+    pub(crate) fn emit(&self, nsp: usize, room: &str, pad: usize) -> bool {
+        self.emitter.as_ref().is_some_and(|it| it.send((nsp, room.to_owned(), pad)).is_ok())
     }
 
     /// Returns a generator for one part of the extras.
@@ -34,6 +82,15 @@ impl Extras {
         clients: &[Client],
         ledger: &Ledger,
     ) {
+        if self.emitter.is_some() && self.random.chance(50) {
+            let nsp = self.random.below(NAMESPACES.len());
+            let [all, group] = node::rooms(self.random.below(2));
+            let room = [all, group, CHANGING.to_owned()][self.random.below(3)].clone();
+            for _ in 0..=self.random.below(4) {
+                let pad = self.random.below(400);
+                self.emit(nsp, &room, pad);
+            }
+        }
         if self.reliable && self.random.chance(40) {
             for _ in 0..=self.random.below(3) {
                 let Some(client) = self.random.pick(clients) else { return };

@@ -12,7 +12,7 @@ use crate::{
     NAMESPACES, Options, Outcome, RETRIED, Violation,
     client::Client,
     engine::{Access, Engine, Partition},
-    extras::Extras,
+    extras::{EMITTER, Extras},
     ledger::{Audience, LOSS_TIME, Ledger},
     network::{Failure, Network, Side},
     node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
@@ -115,6 +115,9 @@ async fn live(
     };
     for node in 0..nodes {
         world.start_node(node);
+    }
+    if let Some(engine) = &world.engine {
+        world.extras.start_emitter(engine, ledger);
     }
     for number in 0..world.plan.clients {
         let mut client =
@@ -431,6 +434,13 @@ impl World {
             return;
         }
         let mut awaited = Vec::new();
+        for nsp in 0..NAMESPACES.len() {
+            if self.extras.emit(nsp, "all", 0) {
+                let sockets = self.clients.iter().filter(|it| nsp < it.sockets.len());
+                let audience = Audience::Room(nsp, "all".to_owned());
+                awaited.extend(sockets.map(|it| (EMITTER, audience.clone(), (it.number, nsp))));
+            }
+        }
         for node in self.nodes.iter().flatten() {
             for (nsp, name) in NAMESPACES.iter().enumerate() {
                 let _ = name;
