@@ -87,7 +87,7 @@ impl Publisher {
         let command: Option<Cmd> = match &self.protocol {
             Protocol::Classic(options) => options.publication(message),
             Protocol::Sharded(options) => Some(options.publication(message)),
-            Protocol::Streams(options) => Some(options.publication(message)),
+            Protocol::Streams(options) => Some(options.publication(message, &self.engine.limits)?),
         };
         let connection = match self.protocol {
             Protocol::Classic(_) => &self.engine.node,

@@ -102,10 +102,7 @@ impl Entry {
     }
 
     pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {
-        let (bytes, limit) = (self.bytes(), limits.max_message_bytes);
-        if bytes > limit {
-            return Err(MessageError::TooLarge { bytes, limit });
-        }
+        check_size(self.bytes(), limits)?;
         let uid = self.text("uid").ok_or(MessageError::Field("uid"))?;
         let nsp = self.text("nsp").ok_or(MessageError::Field("nsp"))?;
         let number = self.text("type").and_then(|number| number.parse().ok());
@@ -140,18 +137,38 @@ pub(super) fn is_logged(body: &Body) -> bool {
 /// Returns the command that appends a message. The data of a message with binary is msgpack in
 /// base64. With `only_plaintext`, the message is not searched for binary, and any binary in it
 /// becomes `null`. Node's adapters do not write `seq`, and ignore it.
-pub(super) fn append(stream: &str, max_len: u64, only_plaintext: bool, message: &Message) -> Cmd {
+///
+/// Fails if the fields take more than `max_message_bytes`, because readers refuse such an entry.
+pub(super) fn append(
+    stream: &str,
+    max_len: u64,
+    only_plaintext: bool,
+    message: &Message,
+    limits: &ClusterLimits,
+) -> Result<Cmd, MessageError> {
+    let number = message.body.number().to_string();
+    let (data, seq) = (data(only_plaintext, message), message.seq.map(|seq| seq.to_string()));
+    let fields = [
+        ("uid", Some(message.uid.as_str())),
+        ("nsp", Some(message.nsp.as_str())),
+        ("type", Some(&number)),
+        ("data", data.as_deref()),
+        ("seq", seq.as_deref()),
+    ];
     let mut xadd = cmd("XADD");
     xadd.arg(stream).arg("MAXLEN").arg("~").arg(max_len).arg("*");
-    xadd.arg("uid").arg(message.uid.as_str()).arg("nsp").arg(message.nsp.as_str());
-    xadd.arg("type").arg(message.body.number().to_string());
-    if let Some(data) = data(only_plaintext, message) {
-        xadd.arg("data").arg(data);
+    let mut bytes = 0;
+    for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        xadd.arg(name).arg(value);
+        bytes += name.len() + value.len();
     }
-    if let Some(seq) = message.seq {
-        xadd.arg("seq").arg(seq);
-    }
-    xadd
+    check_size(bytes, limits)?;
+    Ok(xadd)
+}
+
+fn check_size(bytes: usize, limits: &ClusterLimits) -> Result<(), MessageError> {
+    let limit = limits.max_message_bytes;
+    if bytes > limit { Err(MessageError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 pub(super) fn data(only_plaintext: bool, message: &Message) -> Option<String> {
@@ -253,7 +270,8 @@ mod tests {
             let fields = ["*", "uid", "0a785282676f06c9", "nsp", "/", "type", "3", "data", data];
             let mut expected = cmd("XADD");
             expected.arg("socket.io").arg("MAXLEN").arg("~").arg(10_000).arg(&fields);
-            let written = append("socket.io", 10_000, false, &message);
+            let append = |limits| append("socket.io", 10_000, false, &message, &limits);
+            let written = append(ClusterLimits::default()).unwrap();
             assert_eq!(written.get_packed_command(), expected.get_packed_command());
 
             let value = |text: &&str| Value::BulkString(text.as_bytes().to_vec());
@@ -261,8 +279,13 @@ mod tests {
             let entry = Value::Array(vec![value(&"1-1"), Value::Array(fields)]);
             let entry = Entry::new(entry).unwrap();
             assert_eq!(entry.message(&ClusterLimits::default()).unwrap(), message);
-            let few = ClusterLimits::default().max_message_bytes(20);
-            assert!(matches!(entry.message(&few), Err(MessageError::TooLarge { .. })));
+            // An entry is written if and only if it can be read.
+            let few = |bytes| ClusterLimits::default().max_message_bytes(bytes);
+            assert!(append(few(entry.bytes())).is_ok());
+            assert!(entry.message(&few(entry.bytes())).is_ok());
+            let less = few(entry.bytes() - 1);
+            assert!(matches!(entry.message(&less), Err(MessageError::TooLarge { .. })));
+            assert!(matches!(append(less), Err(MessageError::TooLarge { .. })));
         }
     }
 }

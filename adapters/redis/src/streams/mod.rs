@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
-    AdapterError, BoxFuture, Inbox, Link, Message, NodeId, Offset, Published, Seat,
-    recovery::SessionStore,
+    AdapterError, BoxFuture, ClusterLimits, Inbox, Link, Message, MessageError, NodeId, Offset,
+    Published, Seat, recovery::SessionStore,
 };
 use tokio::time::timeout;
 
@@ -154,10 +154,14 @@ impl Streams {
 
     /// Returns the command by which a program without a server publishes a message. It appends
     /// every message to the stream.
-    pub(crate) fn publication(&self, message: &Message) -> Cmd {
+    pub(crate) fn publication(
+        &self,
+        message: &Message,
+        limits: &ClusterLimits,
+    ) -> Result<Cmd, MessageError> {
         let nsp = message.nsp.as_str();
         let stream = entry::stream_for(&self.stream_name, self.stream_count, nsp);
-        entry::append(&stream, self.max_len, self.only_plaintext, message)
+        entry::append(&stream, self.max_len, self.only_plaintext, message, limits)
     }
 }
 
@@ -253,9 +257,10 @@ impl StreamsLink {
         }
     }
 
-    fn append(&self, message: &Message) -> Cmd {
-        let options = &self.streams.options;
-        entry::append(&self.reader.stream, options.max_len, options.only_plaintext, message)
+    fn append(&self, message: &Message) -> Result<Cmd, MessageError> {
+        let StreamsEngine { options, engine, .. } = &*self.streams;
+        let (stream, max_len) = (&self.reader.stream, options.max_len);
+        entry::append(stream, max_len, options.only_plaintext, message, &engine.limits)
     }
 
     async fn append_all(&self, entries: Vec<Cmd>) -> Vec<Published> {
@@ -293,7 +298,8 @@ impl Link for StreamsLink {
                 self.send(&self.public, &message).await?;
                 return Ok(None);
             }
-            offset(self.streams.engine.keys.query(&self.append(&message)).await?).map(Some)
+            let entry = self.append(&message)?;
+            offset(self.streams.engine.keys.query(&entry).await?).map(Some)
         })
     }
 
@@ -308,12 +314,22 @@ impl Link for StreamsLink {
             // Messages outside the stream are published separately, after all earlier messages have
             // been appended.
             for message in messages {
-                if entry::is_logged(&message.body) {
-                    appended.push(self.append(&message));
-                } else {
+                let result = if !entry::is_logged(&message.body) {
                     results.extend(self.append_all(std::mem::take(&mut appended)).await);
-                    results.push(self.publish(message).await);
-                }
+                    self.publish(message).await
+                } else {
+                    match self.append(&message) {
+                        Ok(entry) => {
+                            appended.push(entry);
+                            continue;
+                        }
+                        Err(error) => {
+                            results.extend(self.append_all(std::mem::take(&mut appended)).await);
+                            Err(error.into())
+                        }
+                    }
+                };
+                results.push(result);
             }
             results.extend(self.append_all(appended).await);
             results
