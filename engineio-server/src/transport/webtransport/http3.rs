@@ -8,6 +8,7 @@
 use std::{
     future::poll_fn,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use engineio_parser::session::Loss;
@@ -15,6 +16,7 @@ use http::{Method, Request, StatusCode, Uri, Version, request::Parts};
 use quinn::{
     Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
 };
+use tokio::time::timeout;
 use wtransport_proto::{
     bytes::{BufferReader, BytesReader, BytesWriter},
     error::ErrorCode,
@@ -39,6 +41,10 @@ const CLOSE_WEBTRANSPORT_SESSION: u32 = 0x2843;
 
 /// Maximum length of the message of a close capsule, in bytes.
 const MAX_CLOSE_MESSAGE: usize = 1024;
+
+/// How long a client may take to close the connection after a session was closed. Chromium reports
+/// a connection that the server closes at once as an error.
+const CONNECTION_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A request for a WebTransport session.
 pub(crate) struct Http3Request {
@@ -177,7 +183,8 @@ impl Http3Session {
         }
     }
 
-    /// Closes the session, and waits until the peer knows it. Afterwards the connection can be dropped.
+    /// Closes the session, and waits until the peer knows it. Afterwards the connection can be
+    /// dropped.
     pub(crate) async fn close(&mut self, code: u32, message: &str) {
         let mut end = message.len().min(MAX_CLOSE_MESSAGE);
         while !message.is_char_boundary(end) {
@@ -197,6 +204,11 @@ impl Http3Session {
         let _ = send.finish();
         // The peer must end its side of the stream in response.
         poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
+    /// Waits until the client closes the connection after a session was closed, for a limited time.
+    pub(crate) async fn connection_closed(&self) {
+        let _ = timeout(CONNECTION_CLOSE_TIMEOUT, self.connection.closed()).await;
     }
 }
 

@@ -219,8 +219,10 @@ impl WebTransport {
                 }
             };
             let _ = timeout(time_limit, close).await;
+            drop(guard);
+            session.connection_closed().await;
             // Dropping the stream earlier would stop the peer from sending.
-            drop((session, recv, guard));
+            drop((session, recv));
         });
     }
 
