@@ -1,11 +1,13 @@
 // The chat demo as its users see it: tabs of a real browser chat with each other.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
 
 import axe from 'axe-core';
+import { io } from 'socket.io-client';
 
 import { open } from '../lib/browsers.mjs';
 import { freePort, program, start } from '../lib/server.mjs';
@@ -51,6 +53,11 @@ async function visit(query = '') {
   tab.on('pageerror', (error) => complaints.push(String(error)));
   await tab.goto(`http://127.0.0.1:${port}/${query}`);
   return tab;
+}
+
+/** A client without a page. */
+function client(nickname, tab) {
+  return io(`http://127.0.0.1:${port}`, { auth: { nickname, tab }, transports: ['websocket'], forceNew: true });
 }
 
 async function logIn(tab, nickname) {
@@ -307,6 +314,25 @@ test('the nickname survives a reload', async () => {
   await ada.reload();
   await shows(ada, 'status', 'connected');
   await ada.getByTestId('user').filter({ hasText: 'Ada (you)' }).waitFor();
+});
+
+test('users who enter at the same moment are all in the lobby', async () => {
+  const people = Array.from({ length: 40 }, (_, n) => client(`Person ${n}`));
+  const answers = await Promise.all(people.map((it) => it.timeout(60_000).emitWithAck('join', 'lobby')));
+  for (const it of people) it.disconnect();
+  assert.deepEqual(answers.filter(({ ok }) => !ok), []);
+});
+
+test('a tab whose old session still lives takes its nickname over', async () => {
+  const [old, other] = [client('Ada', 'key'), client('Ada', 'another key')];
+  await once(old, 'connect');
+  assert.equal((await once(other, 'connect_error'))[0].message, 'this nickname is taken');
+  const gone = once(old, 'disconnect');
+  const fresh = client('ada', 'key');
+  await once(fresh, 'connect');
+  assert.equal((await gone)[0], 'io server disconnect');
+  assert.equal((await fresh.emitWithAck('join', 'lobby')).ok, true);
+  for (const it of [other, fresh]) it.disconnect();
 });
 
 test('a page without a local client loads the public one and shows a notice', async () => {

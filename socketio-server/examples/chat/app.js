@@ -9,8 +9,9 @@ const RECONNECT = { first: 1000, most: 5000, afterCut: 5000 };
 const LATENCY_INTERVAL = 5000;
 const LINK = /https?:\/\/[^\s<>"']+/g;
 const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
-/** After a broken connection our own old session may hold the nickname until the server notices. */
-const RETRY_NICKNAME = { delay: 2000, attempts: 30 };
+/** A key that only this tab and the server know: with it, a reloaded page keeps its nickname. */
+const TAB = sessionStorage.getItem('tab') ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
+sessionStorage.setItem('tab', TAB);
 
 const byId = (id) => document.getElementById(id);
 const page = Object.fromEntries(
@@ -60,16 +61,15 @@ async function trustCertificate() {
 /** `wasConnected`: the nickname was ours before, in this tab. */
 function connect(nickname, wasConnected = false) {
   const transports = new URLSearchParams(location.search).get('transports')?.split(',');
-  let refusals = 0;
   const delays = { reconnectionDelay: RECONNECT.first, reconnectionDelayMax: RECONNECT.most, randomizationFactor: 0 };
-  socket = window.io({ auth: { nickname }, forceNew: true, transportOptions, ...delays, ...(transports && { transports }) });
+  const auth = { nickname, tab: TAB };
+  socket = window.io({ auth, forceNew: true, transportOptions, ...delays, ...(transports && { transports }) });
   state('connecting', 'connecting');
 
   socket.on('connect', () => {
     sessionStorage.setItem('nickname', nickname);
     page.login.close();
     wasConnected = true;
-    refusals = 0;
     state('connected', 'connected');
     const { engine } = socket.io;
     transport(engine.transport.name);
@@ -86,11 +86,6 @@ function connect(nickname, wasConnected = false) {
   socket.on('connect_error', (error) => {
     // While the server is out of reach the client tries again by itself; a refusal is the server's answer.
     if (socket.active) return;
-    if (wasConnected && ++refusals < RETRY_NICKNAME.attempts) {
-      state('reconnecting', `reconnecting: ${error.message}`);
-      setTimeout(() => socket.connect(), RETRY_NICKNAME.delay);
-      return;
-    }
     socket.disconnect();
     state('offline', 'offline');
     askNickname(error.message);

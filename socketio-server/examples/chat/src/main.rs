@@ -27,7 +27,7 @@ use socketio_server::{
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 
 use self::certificate::Certificate;
-use self::rooms::{LOBBY, Message, Rooms, User, now};
+use self::rooms::{Credentials, LOBBY, Message, Rooms, User, now};
 
 const MAX_FILE: usize = 900_000;
 const MAX_NODES: u16 = 8;
@@ -150,11 +150,6 @@ fn pages(about: String, certificate: Option<Vec<u8>>) -> Router {
 }
 
 #[derive(Deserialize)]
-struct Credentials {
-    nickname: String,
-}
-
-#[derive(Deserialize)]
 struct Say {
     room: String,
     text: String,
@@ -179,26 +174,33 @@ struct Shared<'a> {
 }
 
 fn declare(io: &Server, servers: &Arc<[Server]>, rooms: &Arc<Rooms>) {
-    // The nickname is checked before the client is connected, and an error becomes its
-    // `connect_error`. A client that vanishes before it is connected runs no disconnect handler.
-    // Its nickname is free again, because it has no socket.
-    let (all, state) = (servers.clone(), rooms.clone());
-    io.use_(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
-        let result = register(&all, &state, &socket, &credentials);
+    // A nickname that cannot be used is refused before the client is connected: the error becomes
+    // its `connect_error`. It belongs to a client only when that is connected, because a client that
+    // vanishes before runs no disconnect handler.
+    let state = rooms.clone();
+    io.use_(move |Auth(credentials): Auth<Credentials>| {
+        let result = state.check(&credentials);
         async move { result.map_err(HandlerError::public) }
     });
 
     // A client that recovers its session skips the middleware, and is in its rooms already.
     let (server, all, state) = (io.clone(), servers.clone(), rooms.clone());
     io.on_connection(move |socket: Socket, Auth(credentials): Auth<Credentials>| {
-        if socket.recovered() {
-            if register(&all, &state, &socket, &credentials).is_ok() {
-                for room in socket.rooms().iter().filter(|room| room.as_str() != socket.id()) {
-                    join(&server, &state, &socket, room.as_str());
+        match state.register(socket.id(), credentials) {
+            Ok(earlier) => {
+                for id in earlier {
+                    all.iter()
+                        .filter_map(|io| io.of("/").socket(&id))
+                        .for_each(|it| it.disconnect());
                 }
-            } else {
-                socket.disconnect(); // Another user has taken the nickname in the meantime.
+                if socket.recovered() {
+                    for room in socket.rooms().iter().filter(|room| room.as_str() != socket.id()) {
+                        join(&server, &state, &socket, room.as_str());
+                    }
+                }
             }
+            // Another user has taken the nickname in the meantime.
+            Err(_) => socket.disconnect(),
         }
         async {}
     });
@@ -248,16 +250,6 @@ fn declare(io: &Server, servers: &Arc<[Server]>, rooms: &Arc<Rooms>) {
         let _ = server.emit("rooms", &state.list());
         async {}
     });
-}
-
-fn register(
-    servers: &[Server],
-    rooms: &Rooms,
-    socket: &Socket,
-    credentials: &Credentials,
-) -> Result<(), &'static str> {
-    let is_online = |id: &str| servers.iter().any(|io| io.of("/").socket(id).is_some());
-    rooms.register(socket.id(), &credentials.nickname, is_online)
 }
 
 fn join(io: &Server, rooms: &Rooms, socket: &Socket, room: &str) -> serde_json::Value {

@@ -9,12 +9,26 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The room that every user joins at first.
 pub(crate) const LOBBY: &str = "lobby";
 const MAX_ROOMS: usize = 100;
 const MAX_HISTORY: usize = 50;
+
+/// What a tab tells about its user when it connects.
+#[derive(Deserialize)]
+pub(crate) struct Credentials {
+    nickname: String,
+    /// A random key that only this tab knows. With it, a reloaded page keeps its nickname.
+    tab: Option<String>,
+}
+
+impl Credentials {
+    fn same_tab(&self, other: &Self) -> bool {
+        self.tab.is_some() && self.tab == other.tab
+    }
+}
 
 /// A user who is online.
 #[derive(Clone, Debug, Serialize)]
@@ -66,8 +80,25 @@ pub(crate) struct Rooms(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    nicknames: HashMap<String, String>,
+    /// Who is online, by the ids of their sockets.
+    online: HashMap<String, Credentials>,
     rooms: BTreeMap<String, Room>,
+}
+
+impl State {
+    fn check(&self, credentials: &Credentials) -> Result<(), &'static str> {
+        let nickname = credentials.nickname.trim();
+        if nickname.is_empty() || nickname.chars().count() > 32 {
+            return Err("a nickname has 1 to 32 characters");
+        }
+        let is_taken = |it: &Credentials| {
+            it.nickname.trim().eq_ignore_ascii_case(nickname) && !it.same_tab(credentials)
+        };
+        if self.online.values().any(is_taken) {
+            return Err("this nickname is taken");
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -77,28 +108,30 @@ struct Room {
 }
 
 impl Rooms {
+    /// Refuses a nickname that is no nickname, or that another tab has.
+    pub(crate) fn check(&self, credentials: &Credentials) -> Result<(), &'static str> {
+        self.lock().check(credentials)
+    }
+
+    /// Gives the socket its nickname, and returns the tab's earlier sockets. The server has not
+    /// noticed yet that their connections are gone, for example because the page was reloaded.
     pub(crate) fn register(
         &self,
         id: &str,
-        nickname: &str,
-        is_online: impl Fn(&str) -> bool,
-    ) -> Result<(), &'static str> {
-        let nickname = nickname.trim();
-        if nickname.is_empty() || nickname.chars().count() > 32 {
-            return Err("a nickname has 1 to 32 characters");
-        }
+        credentials: Credentials,
+    ) -> Result<Vec<String>, &'static str> {
         let mut state = self.lock();
-        state.nicknames.retain(|id, _| is_online(id));
-        if state.nicknames.values().any(|taken| taken.eq_ignore_ascii_case(nickname)) {
-            return Err("this nickname is taken");
-        }
-        state.nicknames.insert(id.to_owned(), nickname.to_owned());
-        Ok(())
+        state.check(&credentials)?;
+        let earlier =
+            state.online.iter().filter(|(other, it)| *other != id && it.same_tab(&credentials));
+        let earlier = earlier.map(|(other, _)| other.clone()).collect();
+        state.online.insert(id.to_owned(), credentials);
+        Ok(earlier)
     }
 
     pub(crate) fn forget(&self, id: &str) -> Gone {
         let mut state = self.lock();
-        let nickname = state.nicknames.remove(id).unwrap_or_default();
+        let nickname = state.online.remove(id).map(|it| it.nickname).unwrap_or_default();
         let mut rooms = Vec::new();
         for (name, room) in &mut state.rooms {
             if let Some(at) = room.users.iter().position(|user| user.id == id) {
@@ -113,7 +146,7 @@ impl Rooms {
 
     pub(crate) fn user(&self, id: &str) -> Option<User> {
         let state = self.lock();
-        let nickname = state.nicknames.get(id)?.clone();
+        let nickname = state.online.get(id)?.nickname.trim().to_owned();
         Some(User { id: id.to_owned(), nickname })
     }
 
