@@ -48,6 +48,7 @@ mod failed_extractions_are_reported_and_acked;
 mod handlers_are_tested_in_memory;
 mod handlers_of_a_connection_are_bounded;
 mod handlers_start_in_order;
+mod idle_nodes_are_known_by_their_heartbeats;
 mod listeners_are_removed_one_by_one;
 mod listeners_run_once_or_for_every_event;
 mod middlewares_of_a_socket_see_its_events;

@@ -134,8 +134,10 @@ async fn serve(node: &Node, link: &dyn Link) {
     {
         namespace.hub().watch_rooms(link.interest() == RoomInterest::All);
     }
+    // Starts the timers, so it comes before `watch_clock`.
+    let join_messages = membership.join_messages();
     let publish = async {
-        for message in membership.join_messages() {
+        for message in join_messages {
             report(node, caught(async { link.publish(message).await.map(drop) }).await);
         }
         membership.set_stage(Stage::Joined);
