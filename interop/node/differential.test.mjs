@@ -46,31 +46,44 @@ async function observe(server, { path = '/engine.io/' }, question, quiet) {
 }
 
 const applied = new Set();
+const cases = [...requests, ...contents].map(([name, options, question]) => ({
+  name: options.eio3 ? `${name} (revision 3 allowed)` : name,
+  options,
+  question,
+}));
 
-function check(name, options, question) {
-  test(name, async () => {
-    const pair = servers[options.patience ? 'patience' : options.eio3 ? 'eio3' : 'plain'];
-    let node;
-    let ours;
-    for (const quiet of QUIET) {
-      [node, ours] = await Promise.all(pair.map((server) => observe(server, options, question, quiet)));
-      for (const { why, what, same } of intended) {
-        if (!what.test(name) || isDeepStrictEqual(node, ours)) continue;
-        applied.add(why);
-        [node, ours] = same(node, ours);
-      }
-      if (isDeepStrictEqual(node, ours)) return;
-    }
-    assert.deepEqual(ours, node);
-  });
+/** The responses of both servers, without the intended differences. */
+async function compare({ name, options, question }, quiet) {
+  const pair = servers[options.patience ? 'patience' : options.eio3 ? 'eio3' : 'plain'];
+  let [node, ours] = await Promise.all(pair.map((server) => observe(server, options, question, quiet)));
+  for (const { why, what, same } of intended) {
+    if (!what.test(name) || isDeepStrictEqual(node, ours)) continue;
+    applied.add(why);
+    [node, ours] = same(node, ours);
+  }
+  return [node, ours];
 }
 
 describe('Node\'s server and ours', { concurrency: 16 }, () => {
-  for (const [name, options, question] of [...requests, ...contents]) {
-    check(options.eio3 ? `${name} (revision 3 allowed)` : name, options, question);
+  for (const each of cases) {
+    test(each.name, async () => {
+      let node;
+      let ours;
+      for (const quiet of QUIET) {
+        [node, ours] = await compare(each, quiet);
+        if (isDeepStrictEqual(node, ours)) return;
+      }
+      assert.deepEqual(ours, node);
+    });
   }
 });
 
-test('each listed difference exists', () => {
-  assert.deepEqual(intended.filter(({ why }) => !applied.has(why)).map(({ why }) => why), []);
+test('each listed difference exists', async () => {
+  const missing = () => intended.filter(({ why }) => !applied.has(why));
+  // A server that is late on a busy machine responds after a short time without a byte, and so may hide a difference.
+  for (const quiet of QUIET.slice(1)) {
+    const hidden = cases.filter(({ name }) => missing().some(({ what }) => what.test(name)));
+    await Promise.all(hidden.map((each) => compare(each, quiet)));
+  }
+  assert.deepEqual(missing().map(({ why }) => why), []);
 });
