@@ -24,7 +24,8 @@ use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnecti
 #[must_use]
 #[non_exhaustive]
 pub struct ClientConfig {
-    pub(crate) engine: EngineOptions,
+    /// Shared by the connections that use clones of this value.
+    pub(crate) engine: Arc<EngineOptions>,
     pub(crate) socket: SocketConfig,
     pub(crate) reconnection: Reconnection,
     pub(crate) connect_timeout: Option<Duration>,
@@ -41,7 +42,7 @@ pub struct ClientConfig {
 impl Default for ClientConfig {
     fn default() -> Self {
         Self {
-            engine: EngineOptions::default(),
+            engine: Arc::default(),
             socket: SocketConfig::default(),
             reconnection: Reconnection::default(),
             connect_timeout: Some(Duration::from_secs(20)),
@@ -66,7 +67,7 @@ impl ClientConfig {
     /// let config = ClientConfig::default().engine(|engine| engine.path("/live/"));
     /// ```
     pub fn engine(mut self, change: impl FnOnce(EngineOptions) -> EngineOptions) -> Self {
-        self.engine = change(self.engine);
+        self.engine = Arc::new(change(Arc::unwrap_or_clone(self.engine)));
         self
     }
 

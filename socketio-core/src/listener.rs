@@ -1,7 +1,6 @@
 //! Tables of listeners, which are handlers of events. `H` is the type of a handler.
 
 use std::{
-    collections::BTreeMap,
     mem,
     sync::{
         Arc,
@@ -94,18 +93,21 @@ impl<H> Listener<H> {
     }
 }
 
+/// An event and its listeners.
+type Named<H> = (Box<str>, Arc<[Listener<H>]>);
+
 /// The listeners of events.
 #[derive(Clone, Debug)]
 pub struct EventListeners<H> {
-    // Compared, not hashed: most applications have few events.
-    by_name: BTreeMap<Box<str>, Arc<[Listener<H>]>>,
+    /// Sorted by name. A list takes less memory than a map, and most applications have few events.
+    by_name: Vec<Named<H>>,
     /// The listeners of all events.
     pub any: Vec<Listener<H>>,
 }
 
 impl<H> Default for EventListeners<H> {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), any: Vec::new() }
+        Self { by_name: Vec::new(), any: Vec::new() }
     }
 }
 
@@ -113,33 +115,53 @@ impl<H: Clone> EventListeners<H> {
     /// Adds a listener of an event.
     pub fn add(&mut self, event: &str, listener: Listener<H>) -> ListenerId {
         let id = listener.id;
-        let list = self.by_name.entry(event.into()).or_default();
-        *list = list.iter().cloned().chain([listener]).collect();
+        self.extend(event, &[listener]);
         id
+    }
+
+    fn extend(&mut self, event: &str, added: &[Listener<H>]) {
+        match self.position(event) {
+            Ok(at) => {
+                let list = &mut self.by_name[at].1;
+                *list = list.iter().chain(added).cloned().collect();
+            }
+            Err(at) => {
+                self.by_name.reserve_exact(1);
+                self.by_name.insert(at, (event.into(), added.into()));
+            }
+        }
+    }
+
+    /// Returns the position of an event, or the position to insert it at.
+    fn position(&self, event: &str) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|(name, _)| (**name).cmp(event))
     }
 
     /// Returns the listeners of an event, in the order in which they were added.
     pub fn find(&self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        self.by_name.get(event).cloned()
+        let at = self.position(event).ok()?;
+        Some(self.by_name[at].1.clone())
     }
 
     /// Returns the name of an event, if it has listeners, and its listeners in the order in which
     /// they were added.
     pub fn get(&self, event: &str) -> (Option<&str>, &[Listener<H>]) {
-        let known = self.by_name.get_key_value(event);
-        known.map_or((None, &[]), |(name, list)| (Some(name), list))
+        let Ok(at) = self.position(event) else { return (None, &[]) };
+        let (name, list) = &self.by_name[at];
+        (Some(name), list)
     }
 
     /// Removes the listeners of an event. The returned list must be dropped without holding a lock,
     /// as must those of the other functions that remove listeners.
     pub fn remove(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        self.by_name.remove(event)
+        let at = self.position(event).ok()?;
+        Some(self.by_name.remove(at).1)
     }
 
     /// Removes the listener with this id.
     pub fn remove_listener(&mut self, id: ListenerId) -> Option<Listener<H>> {
         let mut removed = Listener::remove_from(&mut self.any, id);
-        self.by_name.retain(|_, list| {
+        self.by_name.retain_mut(|(_, list)| {
             if let Some(listener) = list.iter().find(|listener| listener.id == id) {
                 removed = Some(listener.clone());
                 *list = list.iter().filter(|listener| listener.id != id).cloned().collect();
@@ -151,12 +173,13 @@ impl<H: Clone> EventListeners<H> {
 
     /// Removes the listeners of an event that run once and have run. Returns the former list.
     pub fn prune(&mut self, event: &str) -> Option<Arc<[Listener<H>]>> {
-        let former = self.by_name.remove(event)?;
-        if former.iter().any(|listener| !listener.is_spent()) {
-            let kept = former.iter().filter(|listener| !listener.is_spent()).cloned().collect();
-            self.by_name.insert(event.into(), kept);
+        let at = self.position(event).ok()?;
+        let list = &mut self.by_name[at].1;
+        let kept: Arc<[_]> = list.iter().filter(|listener| !listener.is_spent()).cloned().collect();
+        if kept.is_empty() {
+            return Some(self.by_name.remove(at).1);
         }
-        Some(former)
+        Some(mem::replace(list, kept))
     }
 
     /// Returns the same listeners for another namespace, in which listeners that run once may run
@@ -173,24 +196,23 @@ impl<H: Clone> EventListeners<H> {
     /// Adds the listeners of `other` after these.
     pub fn append(&mut self, other: &Self) {
         for (event, list) in &other.by_name {
-            let listeners = self.by_name.entry(event.clone()).or_default();
-            *listeners = listeners.iter().chain(list.iter()).cloned().collect();
+            self.extend(event, list);
         }
         self.any.extend_from_slice(&other.any);
     }
 
     /// Removes the listeners of all named events.
     pub fn remove_all(&mut self) -> Vec<Arc<[Listener<H>]>> {
-        mem::take(&mut self.by_name).into_values().collect()
+        mem::take(&mut self.by_name).into_iter().map(|(_, list)| list).collect()
     }
 
     /// Returns the listeners of all named events.
     pub fn named(&self) -> impl Iterator<Item = &Listener<H>> {
-        self.by_name.values().flat_map(|list| list.iter())
+        self.by_name.iter().flat_map(|(_, list)| list.iter())
     }
 
     /// Returns the names of the events that have listeners.
     pub fn names(&self) -> Vec<String> {
-        self.by_name.keys().map(|name| name.to_string()).collect()
+        self.by_name.iter().map(|(name, _)| name.to_string()).collect()
     }
 }

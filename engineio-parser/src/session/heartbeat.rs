@@ -42,6 +42,10 @@ impl Heartbeat {
 
     /// Sets the timings. A client learns them from the handshake.
     pub(super) fn set_timings(&mut self, interval: Duration, timeout: Duration) {
+        // Sessions with the configured timings share them.
+        if (self.config.ping_interval, self.config.ping_timeout) == (interval, timeout) {
+            return;
+        }
         let config = Arc::make_mut(&mut self.config);
         config.ping_interval = interval;
         config.ping_timeout = timeout;

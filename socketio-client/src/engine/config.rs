@@ -36,7 +36,7 @@ pub(crate) struct EngineConfig {
 
 pub(super) struct Shared {
     pub(super) address: Address,
-    pub(super) options: EngineOptions,
+    pub(super) options: Arc<EngineOptions>,
     pub(super) tls: Option<Tls>,
     #[cfg(feature = "webtransport")]
     pub(super) quic: Option<Quic>,
@@ -58,7 +58,7 @@ pub(super) struct Shared {
 impl EngineConfig {
     /// Uses scheme, host, port and query of the URL. The path is ignored, because it names a
     /// namespace.
-    pub(crate) fn new(url: &str, options: &EngineOptions) -> Result<Self, EngineError> {
+    pub(crate) fn new(url: &str, options: &Arc<EngineOptions>) -> Result<Self, EngineError> {
         let (address, url_query) = Address::parse(url)?;
         let proxy = match &options.route {
             Route::Direct => None,
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn shared(url: &str, options: EngineOptions) -> Arc<Shared> {
-        EngineConfig::new(url, &options).unwrap().shared
+        EngineConfig::new(url, &Arc::new(options)).unwrap().shared
     }
 
     #[test]
@@ -359,12 +359,12 @@ mod tests {
             #[cfg(not(feature = "webtransport"))]
             EngineOptions::new().transports([Transport::WebTransport]),
         ] {
-            let error = EngineConfig::new("http://a", &none).err();
+            let error = EngineConfig::new("http://a", &Arc::new(none)).err();
             assert!(matches!(error, Some(EngineError::NoTransport)));
         }
         let path = EngineOptions::new().path("a b");
         assert!(matches!(
-            EngineConfig::new("http://a", &path).err(),
+            EngineConfig::new("http://a", &Arc::new(path)).err(),
             Some(EngineError::InvalidPath(_))
         ));
     }
@@ -372,7 +372,7 @@ mod tests {
     #[cfg(not(any(feature = "native-tls", feature = "native-roots", feature = "webpki-roots")))]
     #[test]
     fn a_missing_tls_library_is_an_error() {
-        let error = EngineConfig::new("https://a", &EngineOptions::new()).err();
+        let error = EngineConfig::new("https://a", &Arc::default()).err();
         assert!(matches!(error, Some(EngineError::TlsUnavailable)));
     }
 }

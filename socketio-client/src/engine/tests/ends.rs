@@ -65,7 +65,7 @@ fn fragile(network: &Network, options: EngineOptions) -> (EngineConfig, watch::S
         });
         async move { Ok::<_, std::io::Error>(client) }
     });
-    (EngineConfig::new("http://server", &options).unwrap(), stop)
+    (engine_config("http://server", &options).unwrap(), stop)
 }
 
 #[tokio::test(start_paused = true)]

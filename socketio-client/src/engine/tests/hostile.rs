@@ -106,7 +106,7 @@ async fn survive(via: Transport, answers: Vec<Answer>) {
             let spent = connections.fetch_add(1, Ordering::Relaxed) > 20;
             async move { if spent { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(client) } }
         });
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     // The timeout of the caller, because the engine itself sets no limit on opening.
     let opening = tokio::time::timeout(Duration::from_secs(60), Engine::open(&config)).await;
     let Ok(Ok(mut engine)) = opening else { return };

@@ -104,7 +104,7 @@ async fn a_request_times_out() {
     let options = only(Transport::Polling)
         .request_timeout(Duration::from_secs(5))
         .connector(super::network::Silence);
-    let config = EngineConfig::new("http://a", &options).unwrap();
+    let config = engine_config("http://a", &options).unwrap();
     let error = Engine::open(&config).await.err().unwrap();
     assert!(matches!(error, EngineError::Polling(RequestError::Timeout(_))), "{error:?}");
 }

@@ -16,7 +16,7 @@ mod upgrades;
 #[cfg(feature = "webtransport")]
 mod webtransport;
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use engineio_parser::{Frame, Frames, PacketData, PacketType, Transport, session::CloseReason};
 
@@ -30,6 +30,10 @@ fn options() -> EngineOptions {
     EngineOptions::new().path("/engine.io")
 }
 
+fn engine_config(url: &str, options: &EngineOptions) -> Result<EngineConfig, EngineError> {
+    EngineConfig::new(url, &Arc::new(options.clone()))
+}
+
 fn only(via: Transport) -> EngineOptions {
     options().transports([via])
 }
@@ -39,7 +43,7 @@ async fn open(network: &Network, options: EngineOptions) -> Engine {
 }
 
 async fn try_open(network: &Network, options: EngineOptions) -> Result<Engine, EngineError> {
-    let config = EngineConfig::new("http://server", &options.connector(network.connector()))?;
+    let config = engine_config("http://server", &options.connector(network.connector()))?;
     tokio::time::timeout(HANG, Engine::open(&config)).await.unwrap()
 }
 

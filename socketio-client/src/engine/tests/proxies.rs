@@ -60,7 +60,7 @@ pub(super) const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\nx: 
 async fn polling_is_forwarded_and_websockets_are_tunnelled() {
     let network = Network::echo(ServerConfig::default());
     let (options, heads) = proxied(&network, options().proxy(proxy()), ESTABLISHED);
-    let config = EngineConfig::new("http://server:3000", &options).unwrap();
+    let config = engine_config("http://server:3000", &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     upgraded(&mut engine).await;
     engine.send(text("x")).unwrap();
@@ -90,7 +90,7 @@ async fn a_refusal_by_a_proxy_has_its_own_error() {
     ] {
         let options = only(Transport::WebSocket).proxy(proxy());
         let (options, _) = proxied(&network, options, answer);
-        let config = EngineConfig::new("ws://server", &options).unwrap();
+        let config = engine_config("ws://server", &options).unwrap();
         let opening = tokio::time::timeout(Duration::from_secs(30), Engine::open(&config)).await;
         match (opening, status) {
             (Ok(Err(EngineError::WebSocket(RequestError::Proxy(got)))), Some(status)) => {

@@ -15,7 +15,7 @@ async fn headers_query_and_address() {
     for (url, host) in
         [("http://[::1]:3000/?a=1", "[::1]:3000"), ("ws://localhost:80?a=1", "localhost")]
     {
-        let config = EngineConfig::new(url, &options).unwrap();
+        let config = engine_config(url, &options).unwrap();
         let mut engine = Engine::open(&config).await.unwrap();
         upgraded(&mut engine).await;
         let seen = network.seen();
@@ -48,7 +48,7 @@ async fn headers_are_requested_for_each_connection() {
             }
         })
         .connector(network.connector());
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     for number in ["0", "1"] {
         let before = network.seen().len();
         let mut engine = Engine::open(&config).await.unwrap();
@@ -103,7 +103,7 @@ async fn cookies_come_back_on_every_request() {
         Some(response)
     });
     let options = options().connector(network.connector());
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     assert_eq!(Engine::open(&config).await.err().unwrap().status(), Some(502));
     let mut engine = Engine::open(&config).await.unwrap();
     upgraded(&mut engine).await;
@@ -112,7 +112,7 @@ async fn cookies_come_back_on_every_request() {
         seen.len() > 2 && seen[1..].iter().all(|seen| seen.headers[header::COOKIE] == "node=7")
     );
 
-    let config = EngineConfig::new("http://server", &options.cookies(false)).unwrap();
+    let config = engine_config("http://server", &options.cookies(false)).unwrap();
     for _ in 0..2 {
         assert!(Engine::open(&config).await.is_err());
     }
@@ -167,7 +167,7 @@ async fn connections_are_reused() {
         let stream = inner.accept();
         async move { Ok::<_, std::io::Error>(stream) }
     });
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     for _ in 0..20 {
         engine.send(text("x")).unwrap();

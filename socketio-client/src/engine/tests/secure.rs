@@ -92,7 +92,7 @@ impl Secure {
 }
 
 async fn works(url: &str, options: EngineOptions) {
-    let config = EngineConfig::new(url, &options).unwrap();
+    let config = engine_config(url, &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     upgraded(&mut engine).await;
     let long = "x".repeat(100_000);
@@ -102,7 +102,7 @@ async fn works(url: &str, options: EngineOptions) {
 
 async fn refused(url: &str, options: &EngineOptions) {
     for via in [Transport::Polling, Transport::WebSocket] {
-        let config = EngineConfig::new(url, &options.clone().transports([via])).unwrap();
+        let config = engine_config(url, &options.clone().transports([via])).unwrap();
         match Engine::open(&config).await.err().unwrap() {
             EngineError::Polling(RequestError::Tls { host, .. })
             | EngineError::WebSocket(RequestError::Tls { host, .. }) => {
@@ -130,7 +130,7 @@ async fn the_end_is_noticed_behind_tls_while_reading_is_paused() {
         let network = secure.network.clone();
         let tls = Tls::rustls(secure.config(None));
         let options = secure.options().tls(tls).transports([via]);
-        let config = EngineConfig::new("https://server", &options).unwrap();
+        let config = engine_config("https://server", &options).unwrap();
         let mut engine = Engine::open(&config).await.unwrap();
         engine.set_reading(false);
         let handle = network.engine().client(engine.sid()).unwrap();
@@ -157,7 +157,7 @@ async fn a_client_shows_its_certificate() {
     let (secure, _) = Secure::new(true);
     let config = secure.config(None);
     let options = secure.options().tls(Tls::rustls(config)).transports([Transport::Polling]);
-    let config = EngineConfig::new("https://server", &options).unwrap();
+    let config = engine_config("https://server", &options).unwrap();
     assert!(Engine::open(&config).await.is_err());
 }
 

@@ -72,7 +72,7 @@ async fn engine_and_peer() -> (Engine, Peer) {
         sender.send(server).unwrap();
         async move { Ok::<_, std::io::Error>(client) }
     });
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     let accept = async { Peer::accept(streams.recv().await.unwrap()).await };
     let (engine, peer) = tokio::join!(Engine::open(&config), accept);
     (engine.unwrap(), peer)
@@ -160,7 +160,7 @@ fn watched(network: &Network, options: EngineOptions) -> (EngineConfig, Written)
         });
         async move { Ok::<_, std::io::Error>(client) }
     });
-    (EngineConfig::new("http://server", &options).unwrap(), written)
+    (engine_config("http://server", &options).unwrap(), written)
 }
 
 /// Returns the bodies of the POSTs of a connection.

@@ -73,7 +73,7 @@ async fn a_probe_that_hangs_is_given_up() {
             }
         }
     };
-    let config = EngineConfig::new("http://a", &options().connector(connector)).unwrap();
+    let config = engine_config("http://a", &options().connector(connector)).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     assert!(matches!(event(&mut engine).await, EngineEvent::Ping));
     assert_eq!(engine.transport(), Transport::Polling);
@@ -107,7 +107,7 @@ async fn the_next_transport_is_tried_if_enabled() {
 async fn an_upgrade_is_remembered() {
     let network = Network::echo(ServerConfig::default());
     let options = options().remember_upgrade(true).connector(network.connector());
-    let config = EngineConfig::new("http://server", &options).unwrap();
+    let config = engine_config("http://server", &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     upgraded(&mut engine).await;
     let engine = Engine::open(&config).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_probe_with_a_wrong_response_leaves_polling_alive() {
             let stream = if polling { inner.accept() } else { babble(answer) };
             async move { Ok::<_, std::io::Error>(stream) }
         });
-        let config = EngineConfig::new("http://server", &options).unwrap();
+        let config = engine_config("http://server", &options).unwrap();
         let mut engine = Engine::open(&config).await.unwrap();
         assert!(matches!(event(&mut engine).await, EngineEvent::Ping), "{answer}");
         assert_eq!(engine.transport(), Transport::Polling);

@@ -67,7 +67,7 @@ async fn serve(peer: &Peer, script: Script) {
 
 async fn survive(script: Script) {
     let peer = Peer::new();
-    let config = EngineConfig::new(&peer.url(), &peer.options().max_payload(500)).unwrap();
+    let config = engine_config(&peer.url(), &peer.options().max_payload(500)).unwrap();
     let client = async {
         let Ok(mut engine) = Engine::open(&config).await else { return };
         let _ = engine.send(text("x"));

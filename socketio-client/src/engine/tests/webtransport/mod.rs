@@ -112,7 +112,7 @@ async fn a_message_over_the_limit_ends_the_session() {
     let peer = Peer::new();
     let options = peer.options().max_payload(1000);
     let (mut engine, mut session) =
-        peer.open(&EngineConfig::new(&peer.url(), &options).unwrap()).await;
+        peer.open(&engine_config(&peer.url(), &options).unwrap()).await;
     session.send(&Frame::text(PacketType::Message, &"x".repeat(999))).await;
     assert_eq!(message(&mut engine).await.len(), 999);
     // Only the header, so that the client cannot have waited for the message.
@@ -188,7 +188,7 @@ async fn a_refusal_is_reported_with_its_status() {
 async fn the_request_has_the_headers_and_the_cookies() {
     let peer = Peer::new();
     let options = peer.options().header(http::header::USER_AGENT, "me".parse().unwrap());
-    let config = EngineConfig::new(&peer.url(), &options).unwrap();
+    let config = engine_config(&peer.url(), &options).unwrap();
     for cookie in [false, true] {
         let (_engine, mut session) = peer.open(&config).await;
         let chunk = session.request.1.read_chunk(4096, true).await.unwrap().unwrap();
@@ -216,13 +216,13 @@ async fn certificates_are_checked() {
     };
     let only = || only(Transport::WebTransport);
     let trusted = only().tls(Tls::rustls(config(peer.roots.clone())));
-    peer.open(&EngineConfig::new(&peer.url(), &trusted).unwrap()).await;
+    peer.open(&engine_config(&peer.url(), &trusted).unwrap()).await;
     let others = Peer::new().roots;
     for options in [
         only().tls(Tls::rustls(config(others))),
         only().tls(Tls::rustls(config(peer.roots.clone()))).certificate_hashes([[0; 32]]),
     ] {
-        let config = EngineConfig::new(&peer.url(), &options).unwrap();
+        let config = engine_config(&peer.url(), &options).unwrap();
         let server = async { peer.endpoint().accept().await.unwrap().await.err().unwrap() };
         let (result, _) = tokio::join!(Engine::open(&config), server);
         assert_eq!(result.err().unwrap().to_string(), "webtransport error");
@@ -240,7 +240,7 @@ fn tls_that_cannot_serve_quic_is_an_error() {
         .with_no_client_auth();
     for tls in [Tls::rustls(old), Tls::by_connector()] {
         let options = only(Transport::WebTransport).tls(tls);
-        let error = EngineConfig::new("https://a", &options).err();
+        let error = engine_config("https://a", &options).err();
         assert!(matches!(error, Some(EngineError::Tls(_))), "{error:?}");
     }
 }
@@ -259,7 +259,7 @@ async fn the_next_transport_is_probed_if_a_probe_fails() {
                 (websocket && !allowed.load(Relaxed)).then(Default::default)
             });
         let options = peer.options().transports(transports).connector(network.connector());
-        let config = EngineConfig::new(&peer.url(), &options).unwrap();
+        let config = engine_config(&peer.url(), &options).unwrap();
         let mut engine = Engine::open(&config).await.unwrap();
         let sid = engine.sid().to_owned();
         let server = async {
@@ -299,7 +299,7 @@ async fn a_blocked_port_fails_within_the_upgrade_timeout() {
         let options = only(Transport::WebTransport)
             .certificate_hashes([[0; 32]])
             .upgrade_timeout(Duration::from_secs(3));
-        let config = EngineConfig::new(&url, &options).unwrap();
+        let config = engine_config(&url, &options).unwrap();
         let start = tokio::time::Instant::now();
         let error = Engine::open(&config).await.err().unwrap();
         let RequestError::Timeout(after) = error_of(error) else { panic!() };
@@ -325,7 +325,7 @@ async fn the_next_transport_opens_the_session_if_udp_is_blocked() {
                 .try_all_transports(true)
                 .certificate_hashes([[0; 32]])
                 .connector(network.connector());
-            let mut config = EngineConfig::new(&url, &options).unwrap();
+            let mut config = engine_config(&url, &options).unwrap();
             config.timeout = Some(Duration::from_secs(8));
             let opening = tokio::time::timeout(Duration::from_secs(8), Engine::open(&config));
             assert_eq!(opening.await.unwrap().unwrap().transport(), via);

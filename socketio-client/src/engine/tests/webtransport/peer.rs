@@ -90,7 +90,7 @@ impl Peer {
     }
 
     pub(super) fn config(&self) -> EngineConfig {
-        EngineConfig::new(&self.url(), &self.options()).unwrap()
+        engine_config(&self.url(), &self.options()).unwrap()
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
