@@ -161,3 +161,9 @@ pub enum RequestError {
     #[error("{0}")]
     Protocol(#[source] Box<dyn Error + Send + Sync>),
 }
+
+impl RequestError {
+    pub(super) fn broken(error: hyper::Error) -> Self {
+        Self::Protocol(Box::new(error))
+    }
+}

@@ -12,6 +12,8 @@ use engineio_parser::{
     OpenPacket, Packet, PacketData, PacketType, PayloadError, Revision,
     payload::{self, Packets, Reader},
 };
+use http_body::Body as _;
+use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::connection::Connection;
@@ -19,7 +21,8 @@ use crate::engine::error::{EngineError, RequestError};
 
 /// A body and its connection.
 pub(in crate::engine) struct Body {
-    connection: Box<Connection>,
+    connection: Connection,
+    incoming: Incoming,
     /// Whether the content type is binary.
     binary: bool,
     content: Content,
@@ -52,32 +55,43 @@ pub(in crate::engine) enum BodyError {
 }
 
 impl Body {
-    /// Creates the body of a response whose head was read. `timeout` limits the time without new
-    /// data.
-    pub(super) fn new(
-        connection: Box<Connection>,
-        binary: bool,
-        timeout: Option<Duration>,
-    ) -> Self {
+    pub(in crate::engine) fn new(connection: Connection, incoming: Incoming, binary: bool) -> Self {
         let content = Content::Pieces(Reader::new(0));
-        Self { connection, binary, content, filled: false, ended: false, timeout, waiting: None }
+        Self {
+            connection,
+            incoming,
+            binary,
+            content,
+            filled: false,
+            ended: false,
+            timeout: None,
+            waiting: None,
+        }
+    }
+
+    /// Limits the time without new data.
+    pub(in crate::engine) fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Limits each packet to `limit` bytes, for an open session.
-    pub(in crate::engine) fn set_session(&mut self, revision: Revision, limit: usize) {
+    pub(in crate::engine) fn of_session(mut self, revision: Revision, limit: usize) -> Self {
         if revision == Revision::V3 {
-            return self.set_handshake(revision, limit);
+            return self.of_handshake(revision, limit);
         }
         self.content = match self.binary {
             // Revision 4 has no binary bodies, so any content is an error.
             true => Content::Whole(payload::decode(revision, Bytes::new(), true)),
             false => Content::Pieces(Reader::new(limit)),
         };
+        self
     }
 
     /// Limits the whole body to `limit` bytes.
-    pub(in crate::engine) fn set_handshake(&mut self, revision: Revision, limit: usize) {
+    pub(in crate::engine) fn of_handshake(mut self, revision: Revision, limit: usize) -> Self {
         self.content = Content::Collected { bytes: Vec::new(), limit, revision };
+        self
     }
 
     /// Returns the next packet, or `None` after the last. After an error the body must not be used.
@@ -112,7 +126,7 @@ impl Body {
     }
 
     /// Returns the connection. It can be reused if the body was read to its end.
-    pub(in crate::engine) fn into_connection(self) -> Box<Connection> {
+    pub(in crate::engine) fn into_connection(self) -> Connection {
         self.connection
     }
 
@@ -122,6 +136,8 @@ impl Body {
             (Content::Pieces(reader), None) => reader.finish(),
             (Content::Collected { bytes, limit, .. }, Some(piece)) => {
                 let limit = *limit;
+                // Chunks are copied. Each is a slice of a read buffer, so many tiny ones would
+                // retain more memory than they use.
                 if piece.len() > limit - bytes.len() {
                     return Err(failed(RequestError::TooLarge { limit }));
                 }
@@ -140,7 +156,9 @@ impl Body {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
-        let Poll::Ready(piece) = self.connection.poll_piece(cx) else {
+        let incoming = &mut self.incoming;
+        let frame = self.connection.poll_with(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
+        let Poll::Ready(frame) = frame else {
             let Some(timeout) = self.timeout else { return Poll::Pending };
             let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(timeout)));
             ready!(waiting.as_mut().poll(cx));
@@ -148,7 +166,11 @@ impl Body {
         };
         self.waiting = None;
         self.filled = true;
-        Poll::Ready(piece)
+        Poll::Ready(match frame {
+            None => Ok(None),
+            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+            Some(Err(error)) => Err(RequestError::broken(error)),
+        })
     }
 }
 

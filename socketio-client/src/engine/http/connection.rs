@@ -1,152 +1,101 @@
-//! One HTTP connection to the server. It has no task; the request that uses it polls it. While it
-//! waits, it holds neither a read buffer nor the request.
+//! One HTTP connection to the server.
 
 use std::{
-    cell::Cell,
-    io, mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
+};
+use hyper_util::rt::TokioIo;
 
-use super::response::{Framing, Head};
 use crate::engine::{dial::BoxStream, error::RequestError};
 
-/// How many bytes are read at once.
-const BUFFER: usize = 16 * 1024;
+/// The limit of a response head, and of one read, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
 
-thread_local! {
-    /// The read buffer of the connections of a thread.
-    static SPARE: Cell<Box<[u8]>> = Cell::default();
-}
-
-/// An HTTP connection.
+/// An HTTP connection without a task. The request that uses it drives it.
 pub(in crate::engine) struct Connection {
-    stream: BoxStream,
-    /// The encoded request, until it is written.
-    request: Vec<u8>,
-    /// How many bytes of the request are written.
-    written: usize,
-    /// Bytes that were read and not decoded.
-    unread: BytesMut,
-    /// The state of the response's body.
-    framing: Framing,
-    /// Whether the server keeps the connection open after this response.
-    keep_alive: bool,
+    sender: SendRequest<Full<Bytes>>,
+    /// Boxed, because a session has room for several connections and often has none.
+    driver: Option<Box<ConnectionDriver>>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: BoxStream) -> Self {
-        Self {
-            stream,
-            request: Vec::new(),
-            written: 0,
-            unread: BytesMut::new(),
-            framing: Framing::Length(0),
-            keep_alive: true,
-        }
+    pub(in crate::engine) async fn open(stream: BoxStream) -> Result<Self, RequestError> {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_HEAD);
+        let (sender, driver) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(RequestError::broken)?;
+        Ok(Self { sender, driver: Some(Box::new(driver)) })
     }
 
-    /// Returns whether an idle connection can serve another request. The server may have closed it.
-    pub(super) fn is_reusable(&mut self, cx: &mut Context<'_>) -> bool {
-        let clean = self.keep_alive && self.framing.is_ended() && self.request.is_empty();
-        clean && self.unread.is_empty() && self.poll_read(cx).is_pending()
+    pub(in crate::engine) async fn is_ready(&mut self) -> bool {
+        let Self { sender, driver } = self;
+        drive(driver, sender.ready()).await.is_ok()
     }
 
-    /// Starts a request. The connection must be new or reusable.
-    pub(super) fn send(&mut self, request: Vec<u8>) {
-        (self.request, self.written) = (request, 0);
+    pub(in crate::engine) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        let answer = self.sender.try_send_request(request);
+        drive(&mut self.driver, answer).await
     }
 
-    /// Returns the request if the server cannot have received any of it.
-    pub(super) fn take_unsent(&mut self) -> Option<Vec<u8>> {
-        let unsent = self.written == 0 && !self.request.is_empty() && self.unread.is_empty();
-        unsent.then(|| mem::take(&mut self.request))
+    pub(in crate::engine) async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+        drive(&mut self.driver, future).await
     }
 
-    /// Sends the request and reads the head of the response. The server may respond before it has
-    /// read the whole request.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, RequestError>> {
-        let sent = self.poll_send(cx);
-        let mut searched = 0;
-        loop {
-            if let Some(head) = Head::take(&mut self.unread, searched)? {
-                (self.framing, self.keep_alive) = (head.framing, head.keep_alive);
-                return Poll::Ready(Ok(head));
-            }
-            searched = self.unread.len();
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(end_of_stream())),
-                Poll::Ready(read) => read?,
-                Poll::Pending => {
-                    return match sent {
-                        Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-                        _ => Poll::Pending,
-                    };
-                }
-            };
-        }
-    }
-
-    /// Returns the next piece of the response's body, or `None` at its end.
-    pub(super) fn poll_piece(
+    /// Drives the connection and polls `poll`, which waits for it.
+    pub(in crate::engine) fn poll_with<T>(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, RequestError>> {
-        loop {
-            if let Some(piece) = self.framing.take(&mut self.unread)? {
-                return Poll::Ready(Ok(Some(piece)));
-            }
-            if self.unread.is_empty() {
-                // Decoded pieces are slices of this memory.
-                self.unread = BytesMut::new();
-            }
-            if self.framing.is_ended() {
-                return Poll::Ready(Ok(None));
-            }
-            if ready!(self.poll_read(cx))? == 0 {
-                if self.framing != Framing::UntilClose {
-                    return Poll::Ready(Err(end_of_stream()));
-                }
-                self.framing = Framing::Length(0);
-            }
-        }
-    }
-
-    /// Sends the rest of the request.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.request.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        while let Some(rest @ [_, ..]) = self.request.get(self.written..) {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += written;
-        }
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.request = Vec::new();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Reads once and returns the number of bytes.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buffer = SPARE.take();
-        if buffer.is_empty() {
-            buffer = vec![0; BUFFER].into();
-        }
-        let mut free = ReadBuf::new(&mut buffer);
-        let result = Pin::new(&mut self.stream).poll_read(cx, &mut free);
-        self.unread.extend_from_slice(free.filled());
-        let len = free.filled().len();
-        SPARE.set(buffer);
-        result.map_ok(|()| len)
+        poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        poll_driven(&mut self.driver, cx, poll)
     }
 }
 
-fn end_of_stream() -> RequestError {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection").into()
+type ConnectionDriver = http1::Connection<TokioIo<BoxStream>, Full<Bytes>>;
+
+/// Drives the connection until a future that waits for it resolves.
+async fn drive<F: Future>(driver: &mut Option<Box<ConnectionDriver>>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| poll_driven(driver, cx, |cx| future.as_mut().poll(cx))).await
+}
+
+/// Drives the connection and polls. The result of `poll` also tells whether the connection failed.
+fn poll_driven<T>(
+    driver: &mut Option<Box<ConnectionDriver>>,
+    cx: &mut Context<'_>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    if let Some(connection) = driver
+        && Pin::new(&mut **connection).poll(cx).is_ready()
+    {
+        *driver = None;
+    }
+    match poll(cx) {
+        Poll::Pending => {
+            // `poll` may have given the connection new work.
+            if let Some(connection) = driver
+                && Pin::new(&mut **connection).poll(cx).is_ready()
+            {
+                *driver = None;
+                return poll(cx);
+            }
+            Poll::Pending
+        }
+        ready => ready,
+    }
 }

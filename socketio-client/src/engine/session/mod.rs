@@ -44,12 +44,12 @@ pub(crate) struct Engine {
     /// Whether the server has yet to confirm the last message.
     unconfirmed: bool,
     confirmed_send_at: Option<std::time::Instant>,
-    get: Requester,
+    get: Requester<Body>,
     /// The body of the GET response that is being read.
-    body: Option<Box<Body>>,
+    body: Option<Body>,
     /// Whether that body contained a message.
     had_message: bool,
-    post: Requester,
+    post: Requester<()>,
     socket: Socket,
     /// Transports that the session may be upgraded to and that were not probed yet.
     untried: Vec<Transport>,

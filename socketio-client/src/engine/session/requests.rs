@@ -24,7 +24,7 @@ impl Engine {
     /// Polls the POST. Returns whether it has started or finished.
     pub(super) fn poll_post(&mut self, cx: &mut Context<'_>) -> bool {
         let started = !self.post.is_busy() && self.start_post();
-        match self.post.poll_post(cx) {
+        match self.post.poll(cx) {
             Poll::Pending => return started,
             Poll::Ready(Ok(())) => {
                 self.unconfirmed &= self.session.queued_packets() > 0;
@@ -52,7 +52,7 @@ impl Engine {
             frames.push(frame);
         }
         let body = payload::encode(revision, b64, &frames);
-        self.post.start(self.session.sid(), Some(&body));
+        self.post.start(self.session.sid(), body);
         true
     }
 
@@ -66,10 +66,10 @@ impl Engine {
             && self.get.is_free(cx)
             && self.session.handle_input(self.now(), Input::PollStarted).is_ok()
         {
-            self.get.start(self.session.sid(), None);
+            self.get.start(self.session.sid());
             started = true;
         }
-        match self.get.poll_get(cx) {
+        match self.get.poll(cx) {
             Poll::Pending => return started,
             Poll::Ready(Ok(body)) => {
                 self.on_response(body);
@@ -83,15 +83,14 @@ impl Engine {
         true
     }
 
-    fn on_response(&mut self, mut body: Box<Body>) {
+    fn on_response(&mut self, body: Body) {
         let (revision, limit) = (self.session.revision(), self.shared.options.max_payload);
         let opening = self.session.sid().is_empty();
         self.had_message = opening;
-        match opening {
-            true => body.set_handshake(revision, limit),
-            false => body.set_session(revision, limit),
-        }
-        self.body = Some(body);
+        self.body = Some(match opening {
+            true => body.of_handshake(revision, limit),
+            false => body.of_session(revision, limit),
+        });
     }
 
     /// Reads the next packet of the GET response. Returns whether there was one, or the end.
