@@ -10,6 +10,17 @@ import { freePort, start } from './server.mjs';
 /** The key under which the protocol names an element. */
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
+/** Runs in the page. Waits until an element can be clicked, as Playwright does. The protocol only fails before that. */
+async function reachable(selector) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+    const element = document.querySelector(selector);
+    const { x, y, width, height } = element?.getBoundingClientRect() ?? {};
+    if (width > 0 && !element.disabled && element.contains(document.elementFromPoint(x + width / 2, y + height / 2))) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${selector} cannot be clicked: ${document.body.innerText}`);
+}
+
 export class WebKit {
   /** One command at a time: a command goes to the current window. */
   #queue = Promise.resolve();
@@ -17,10 +28,11 @@ export class WebKit {
 
   /** Starts the X server `display`, the WebDriver `driver` and a browser. */
   static async launch({ driver, display }) {
-    // The X server chooses a free number and prints it.
-    const screen = await start(display, {}, ['-displayfd', '1', '-nolisten', 'tcp', '-screen', '0', '1280x1024x24'], /^\d+\n/);
+    // The X server chooses a free number and prints it, after a complaint about each number that is not free.
+    const number = /^(\d+)\n/m;
+    const screen = await start(display, {}, ['-displayfd', '1', '-nolisten', 'tcp', '-screen', '0', '1280x1024x24'], number);
     const port = await freePort();
-    const DISPLAY = `:${screen.output().trim()}`;
+    const DISPLAY = `:${screen.output().match(number)[1]}`;
     const server = await start(driver, { DISPLAY, NO_AT_BRIDGE: '1' }, [`--port=${port}`], null);
     const browser = new WebKit();
     Object.assign(browser, { screen, server, base: `http://127.0.0.1:${port}/session` });
@@ -105,14 +117,18 @@ class Page {
   }
 
   getByTestId(id) {
+    const value = `[data-testid="${id}"]`;
     const act = async (action, body) => {
-      const using = { using: 'css selector', value: `[data-testid="${id}"]` };
-      const { [ELEMENT]: element } = await this.send('POST', '/element', using);
+      const { [ELEMENT]: element } = await this.send('POST', '/element', { using: 'css selector', value });
       return this.send('POST', `/element/${element}/${action}`, body ?? {});
     };
     return {
-      click: () => act('click'),
+      click: async () => {
+        await this.evaluate(reachable, value);
+        await act('click');
+      },
       fill: async (text) => {
+        await this.evaluate(reachable, value);
         await act('clear');
         await act('value', { text });
       },
