@@ -111,8 +111,7 @@ async fn a_client_reads_the_last_messages_before_each_kind_of_end() {
 async fn a_message_over_the_limit_ends_the_session() {
     let peer = Peer::new();
     let options = peer.options().max_payload(1000);
-    let (mut engine, mut session) =
-        peer.open(&engine_config(&peer.url(), &options).unwrap()).await;
+    let (mut engine, mut session) = peer.open(&engine_config(&peer.url(), &options).unwrap()).await;
     session.send(&Frame::text(PacketType::Message, &"x".repeat(999))).await;
     assert_eq!(message(&mut engine).await.len(), 999);
     // Only the header, so that the client cannot have waited for the message.
