@@ -26,8 +26,10 @@ pub enum EmitError {
     /// The socket is not connected yet, or no longer.
     #[error("the socket is disconnected")]
     Disconnected,
-    /// The client's queue is full, because the client reads more slowly than the server writes. The
-    /// event was not queued. [`Socket::ready`](crate::Socket::ready) waits for room.
+    /// The client's queue is more than half full, and the event would exceed `max_queued_packets`
+    /// or `max_queued_bytes` of [`EngineConfig`](crate::EngineConfig): the client reads more slowly
+    /// than the server writes. The event was not queued. [`Socket::ready`](crate::Socket::ready)
+    /// waits for room.
     #[error("the outgoing queue is full")]
     Full,
     /// The event cannot be encoded.
@@ -43,17 +45,20 @@ pub enum EmitError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The queue of messages to publish is full (`max_queued_messages`, `max_queued_bytes`). The
-    /// adapter's engine is slower than this node, or cannot be reached. The message was not queued.
+    /// The queue of messages to publish is full (`max_queued_messages` and `max_queued_bytes` of
+    /// [`ClusterLimits`](crate::ClusterLimits)). The adapter's engine is slower than this node, or
+    /// cannot be reached. The message was not queued.
     #[error("the queue to the other nodes is full")]
     QueueFull,
-    /// The maximum number of requests to other nodes is already pending (`max_requests`).
+    /// The maximum number of requests to other nodes is already pending (`max_requests` of
+    /// [`ClusterLimits`](crate::ClusterLimits)).
     #[error("{limit} requests wait for other nodes already")]
     TooManyRequests {
         /// The limit in force.
         limit: usize,
     },
-    /// The name of a room to join is longer than `max_room_name`. No node was asked.
+    /// The name of a room to join is longer than
+    /// [`max_room_name`](crate::ServerConfig::max_room_name). No socket has joined, on any node.
     #[error("the room's name is longer than {limit} bytes")]
     RoomNameTooLong {
         /// The limit in force.
@@ -70,7 +75,8 @@ pub enum ClusterError {
     Adapter(#[from] AdapterError),
 }
 
-/// The reason why some servers did not reply. Contains the replies that arrived.
+/// The reason why a server-side event was not sent or some servers did not reply to it. Contains
+/// the replies that arrived.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerSideError<T> {
@@ -105,9 +111,10 @@ pub enum AckError {
     /// volatile event does not wait for room. The event was not sent.
     #[error("too many pending acknowledgements")]
     TooManyPending,
-    /// The client's handler failed, and the client reported the failure in place of the ack's
-    /// value: `{ "error": message, "data": … }`, as this project's clients do. A type that reads a
-    /// field `error` receives such an object as a value, and so does a type of any shape.
+    /// The client's handler failed. In place of the ack's value, the client sent `{ "error":
+    /// message, "data": … }`, as this project's client does. If the awaited type has a field
+    /// `error` or accepts any value, such as [`Value`](crate::Value), the object is returned as the
+    /// value instead.
     #[error("{message}")]
     Refused {
         /// The error's message, or "internal error" if the client does not disclose it.
@@ -191,13 +198,13 @@ pub enum JoinError {
     /// The socket is disconnected.
     #[error("the socket is disconnected")]
     Disconnected,
-    /// The socket is already in `max_rooms` rooms.
+    /// The socket is already in [`max_rooms`](crate::ServerConfig::max_rooms) rooms.
     #[error("the socket is in {limit} rooms already")]
     TooManyRooms {
         /// The limit in force.
         limit: usize,
     },
-    /// The room's name is longer than `max_room_name`.
+    /// The room's name is longer than [`max_room_name`](crate::ServerConfig::max_room_name).
     #[error("the room's name is longer than {limit} bytes")]
     NameTooLong {
         /// The limit in force.
@@ -207,7 +214,7 @@ pub enum JoinError {
 
 /// The reason why a regular expression or a pattern cannot name namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a pattern of namespaces: {0}")]
+#[error("invalid expression or pattern for namespaces: {0}")]
 pub struct PatternError(String);
 
 impl PatternError {
@@ -232,15 +239,18 @@ impl PatternError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// "transport error": the connection failed.
+    /// "transport error": the connection failed, or the client broke a rule of the Engine.IO
+    /// protocol, for example with a message larger than `max_payload`.
     TransportError,
     /// "transport close": the client closed the connection.
     TransportClose,
-    /// "forced close": the server closed the connection, or the client broke the protocol.
+    /// "forced close": the server closed the connection, because the application requested it, a
+    /// limit was exceeded, or the client broke the Socket.IO protocol. If the client broke the
+    /// protocol, [`DisconnectDescription`](crate::DisconnectDescription) has the details.
     ForcedClose,
     /// "ping timeout": the client did not answer a ping.
     PingTimeout,
-    /// "parse error": the client sent data that is not a packet.
+    /// "parse error": the client sent data that is not an Engine.IO packet.
     ParseError,
     /// "server shutting down": the server was closed or drained.
     ServerShuttingDown,

@@ -1,6 +1,6 @@
 //! A Socket.IO server (protocol revision 5 over Engine.IO revision 4) with namespaces, rooms,
-//! acknowledgements and broadcasts. The JavaScript client cannot distinguish it from the reference
-//! server. Clients of Socket.IO v2 are served if [`EngineConfig::allow_eio3`] is set.
+//! acknowledgements and broadcasts. The standard JavaScript client connects to it unchanged.
+//! Clients of Socket.IO v2 are served if [`EngineConfig::allow_eio3`] is set.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -103,7 +103,8 @@
 //! | events that wait for a handler | [`ServerConfig::max_inbox_bytes`] | the server stops reading from the client, but still detects its disconnection; awaited acks may time out |
 //! | acks that a client has not read | half of the outgoing queue | no further event of the client is started; the values that handlers return wait |
 //! | work of one connection per turn | [`EngineConfig::turn`] | its task yields to other connections |
-//! | concurrent handlers | [`ServerConfig::max_in_flight`] | events wait |
+//! | concurrent handlers of a socket | [`ServerConfig::max_in_flight`] | events wait |
+//! | concurrent handlers of a connection | [`ServerConfig::max_handlers`] | the server stops reading from the client |
 //! | awaited acks | `max_pending_acks` of [`Limits`], plus `max_queued_packets` events that wait for room | `emit_with_ack` waits, within its timeout; then [`AckError::TooManyPending`], or in a broadcast a missing ack |
 //! | namespaces, attachments, nesting, names | [`Limits`] | a typed error, a refusal, or the end of the connection |
 //! | namespaces created by clients' requests | [`ServerConfig::max_dynamic_namespaces`] | a refusal |
@@ -126,14 +127,31 @@
 //! for an ack, it gets `{"error": message}`. The error is passed to [`Namespace::on_error`], or
 //! logged if there is no such handler. The message is "internal error", so that `?` discloses
 //! nothing. Errors that were [made for the client](HandlerError::public) carry their own message,
-//! and a client whose arguments have the wrong type is told so. The connection of a client that
-//! breaks the protocol is closed, and its sockets see "forced close". `RUST_LOG=socketio=debug`
-//! logs the rest.
+//! and a client whose arguments have the wrong type gets "invalid arguments". The connection of a
+//! client that breaks the protocol is closed, and its sockets see "forced close", or "parse error"
+//! if the data is not even an Engine.IO packet. `RUST_LOG=socketio=debug` logs connects, refusals
+//! and disconnections too.
 //!
 //! # What it never does
 //!
 //! The server never blocks a thread, never waits for a slow client, never trusts lengths or counts
-//! sent by a peer, and contains no `unsafe`. It keeps no state about a socket that is gone.
+//! sent by a peer, and contains no `unsafe`. After a socket is disconnected and its handlers have
+//! finished, the server keeps no state of it, except with [connection state recovery](Recovery),
+//! until the session expires.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `compression` (default) | [`HttpCompression`] of polling responses and [`PerMessageDeflate`] of WebSocket messages |
+//! | `msgpack` (default) | [`Parser::MsgPack`], the packets of `socket.io-msgpack-parser` |
+//! | `tls` | [`Server::listen_tls`], with rustls |
+//! | `http2` | HTTP/2 at the listener, and WebSockets inside it |
+//! | `webtransport` | [`Server::bind_webtransport`]: WebTransport over HTTP/3 (enables `tls`) |
+//! | `metrics` | [`Server::report_metrics`]: the counters of [`Server::stats`] on the facade `metrics` |
+//! | `contract` | [`Contract`]: typed events as an AsyncAPI 3 document or as TypeScript |
+//! | `admin` | [`Admin`]: the server side of the page of `@socket.io/admin-ui` |
+//! | `testing` | [`testing::TestClient`]: an in-memory client for tests of handlers |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

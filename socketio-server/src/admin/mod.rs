@@ -28,12 +28,14 @@ const STATS_INTERVAL: Duration = Duration::from_secs(2);
 /// shows the servers of a cluster with their clients, sockets, rooms and events. Its user can emit
 /// events, disconnect sockets, and make sockets join and leave rooms.
 ///
-/// The page is on another origin, and sends credentials, so [`EngineConfig::cors`] must allow its
-/// origin with credentials. It connects to the namespace `/admin`, at the path of the server.
+/// The page has another origin than the server and sends credentials, so [`EngineConfig::cors`]
+/// must allow that origin with credentials. The page connects to the namespace `/admin` at the path
+/// of the server.
 ///
-/// In [development mode](Self::development) the server sends each event, connection and change of a
-/// room to the page, which costs much, and shows the payloads of the users. In production mode,
-/// the default, it only sends counts, every two seconds.
+/// In production mode, the default, the server sends only counts to the page, every two seconds. In
+/// [development mode](Self::development) it also sends each event with its payload, each connection
+/// and each change of a room. This costs one more message per event, and discloses the data of your
+/// users to the page.
 ///
 /// ```no_run
 /// use socketio_server::{Admin, Cors, Server, ServerConfig};
@@ -64,10 +66,10 @@ pub struct Admin {
 #[non_exhaustive]
 pub enum AdminError {
     /// The hash of the password is not a bcrypt hash.
-    #[error("the `password` field must be a valid bcrypt hash")]
+    #[error("the password of the Admin UI must be given as a bcrypt hash")]
     InvalidHash,
     /// [`Admin::instrument`] was called outside a tokio runtime.
-    #[error("the Admin UI needs a tokio runtime")]
+    #[error("`Admin::instrument` must be called inside a tokio runtime")]
     NoRuntime,
 }
 
@@ -84,7 +86,8 @@ impl Admin {
         Authentication::password(username, hash).map(Self::new)
     }
 
-    /// Accepts every page that can reach the server, and logs a warning. For development.
+    /// Requires no password, so that anyone who can reach the server controls it. Logs a warning.
+    /// For development only.
     pub fn without_authentication() -> Self {
         Self::new(Authentication::None)
     }
@@ -105,14 +108,16 @@ impl Admin {
         self
     }
 
-    /// Sets whether commands of the page are ignored (default no).
+    /// Sets whether the server ignores commands of the page: events to emit, rooms to join or
+    /// leave, sockets to disconnect (default `false`).
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Sends every socket, room and event to the page (default no). A page that does not read fast
-    /// enough is disconnected or misses events, according to [`Overflow`](crate::Overflow).
+    /// Sets whether the server sends every socket, room and event to the page (default `false`). A
+    /// page that does not read fast enough is disconnected or misses events, according to
+    /// [`Overflow`](crate::Overflow).
     pub fn development(mut self, development: bool) -> Self {
         self.development = development;
         self
@@ -144,7 +149,7 @@ impl Admin {
         if matches!(self.authentication, Authentication::None) {
             tracing::warn!(
                 target: "socketio::admin",
-                "the Admin UI accepts every page; set a password"
+                "the Admin UI requires no password; use `Admin::with_password`"
             );
         }
         self.authentication.guard(&namespace);

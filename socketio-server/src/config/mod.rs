@@ -14,7 +14,8 @@ use socketio_parser::{Limits, Parser};
 
 use crate::config::{client_files::ClientFiles, rate_limit::RateLimit, recovery::Recovery};
 
-/// The treatment of a client whose queue is full when a broadcast reaches it.
+/// The treatment of a client whose queue is full when a broadcast reaches it. See
+/// [`ServerConfig::overflow`].
 ///
 /// ```
 /// use socketio_server::{Overflow, Server, ServerConfig};
@@ -24,14 +25,16 @@ use crate::config::{client_files::ClientFiles, rate_limit::RateLimit, recovery::
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
-    /// The client is disconnected, because an ordered stream with a gap is worse than none.
+    /// The client's connection is closed. A client that stays connected therefore misses no
+    /// broadcast. This is the default.
     #[default]
     Disconnect,
     /// The client misses this message.
     Drop,
 }
 
-/// Options of a [`Server`](crate::Server), with Node's defaults where Node has them.
+/// Options of a [`Server`](crate::Server). The defaults are those of Node's server, unless the
+/// option says otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -211,7 +214,7 @@ impl ServerConfig {
         self
     }
 
-    /// Sets how many handlers of one socket run at once (default 32, at least 1). Handlers are
+    /// Sets how many handlers of one socket run at once (default 32; 0 counts as 1). Handlers are
     /// started in the order in which the events arrived. If the limit is 1, an event is handled
     /// only after the handlers of the event before it have finished. Several handlers of one event
     /// start together, and each of them counts. Further events wait in the inbox. Connection and
@@ -307,8 +310,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whether the running time of handlers is summed up in [`Stats::handlers`](crate::Stats)
-    /// (off by default). Costs two readings of the clock per handler.
+    /// Sets whether the running time of handlers is added up in [`Stats::handlers`](crate::Stats)
+    /// (default `false`). Costs two readings of the clock per handler.
     ///
     /// ```
     /// use socketio_server::ServerConfig;
@@ -320,8 +323,8 @@ impl ServerConfig {
         self
     }
 
-    /// Provides a value that handlers take as [`State<T>`](crate::State). There is one value per
-    /// type, and none by default.
+    /// Provides a value that handlers take as [`State<T>`](crate::State). A second value of the
+    /// same type replaces the first.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 /// The rate at which each socket may send events (see
-/// [`ServerConfig::rate_limit`](crate::ServerConfig::rate_limit)). Without a limit, a client may
-/// send as fast as its handlers run.
+/// [`ServerConfig::rate_limit`](crate::ServerConfig::rate_limit)). By default there is no limit,
+/// and a client may send as fast as its handlers run.
 ///
-/// A bucket holds up to `burst` tokens, and gains `per_second` tokens each second. An event takes
-/// one token from the first bucket, and one token per byte from the second. If a bucket has too few
-/// tokens, the event is in excess. The namespace's error handler is called
+/// Each socket has a bucket of tokens for events and one for bytes. A bucket holds up to `burst`
+/// tokens, and gains `per_second` tokens each second. An event takes one token from the bucket for
+/// events, and one token per byte from the bucket for bytes. If a bucket has too few tokens, the
+/// event is dropped. The namespace's error handler is called
 /// ([`Stage::RateLimit`](crate::Stage::RateLimit)), and a client that waits for an ack gets the
 /// error "rate limit exceeded". An event larger than the burst of bytes never passes.
 ///

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 /// Options of connection state recovery. See [`ServerConfig::connection_state_recovery`].
 ///
-/// A client that lost its connection may return to its session. (It may not after either side has
-/// disconnected deliberately.) The socket then has the same id, rooms and
+/// A client that lost its connection may return to its session, unless either side has disconnected
+/// deliberately. The socket then has the same id, rooms and
 /// [data](crate::Socket::set_data), and [`Socket::recovered`](crate::Socket::recovered) returns
 /// `true`. The client gets the events that it missed, each once and in order, before the response
-/// to its CONNECT. `io.on_connection` runs as for every client. If the session is unknown, or some
-/// of the missed events are no longer stored, the client gets a new session.
+/// to its CONNECT. The handlers of `on_connection` run as for every client. If the session is
+/// unknown, or some of the missed events are no longer stored, the client gets a new session.
 ///
 /// Recovery has these costs in every namespace. Each event that is not volatile and requests no ack
 /// is stored for a while, within the limits below, and carries its offset as an additional
@@ -96,8 +96,9 @@ impl Recovery {
         self
     }
 
-    /// Sets whether a client that recovers its session skips the middlewares (default yes).
-    /// Otherwise it gets the events it missed only after the middlewares have accepted it.
+    /// Sets whether a client that recovers its session skips the middlewares of the namespace
+    /// (default `true`). If not, the client gets the events it missed only after the middlewares
+    /// have accepted it.
     ///
     /// A session that was stored by a Node server does not name its namespace, so its client goes
     /// through the middlewares in any case. A middleware that sets data should check
@@ -166,17 +167,17 @@ impl Recovery {
         self
     }
 
-    /// Sets whether the sessions of connected clients are stored too (default no), so that they
-    /// survive a killed node. Without it, a session is stored when its connection is lost, which a
-    /// killed node cannot do. Takes effect only if the adapter's engine keeps sessions. Nodes with
-    /// and without it recover each other's sessions.
+    /// Sets whether the sessions of connected clients are stored too (default `false`), so that
+    /// they survive a killed node. Without this option, a node stores a session when the connection
+    /// is lost, which a killed node cannot do. Takes effect only if the adapter's engine keeps
+    /// sessions. Nodes with and without this option recover each other's sessions.
     ///
-    /// A session is written when its client connects, when its rooms or its
-    /// [shared](crate::Socket::set_shared) value change, and again each half of
-    /// `max_disconnection_duration`; it is removed when the client disconnects deliberately. This
-    /// costs one command of the engine each. The changes of 50 ms are written together, at most
-    /// 10 000 sessions per second and namespace. A node that is killed loses the changes that it has
-    /// not written.
+    /// The node writes a session when its client connects, when its rooms or its
+    /// [shared](crate::Socket::set_shared) value change, and again after each half of
+    /// `max_disconnection_duration`. It removes the session when the client disconnects
+    /// deliberately. Each write and each removal costs one command of the engine. The changes of 50
+    /// ms are written together, at most 10 000 sessions per second and namespace. A node that is
+    /// killed loses the changes that it has not written.
     ///
     /// ```
     /// use socketio_server::{Recovery, ServerConfig};
@@ -190,13 +191,13 @@ impl Recovery {
         self
     }
 
-    /// Sets how many sessions a client address may claim in vain within 10 s and namespace before
-    /// this node stops to ask the other nodes for sessions that are not stored (default 256). An
-    /// IPv6 network of 64 bits counts as one address, as do all clients whose address is unknown.
+    /// Sets how many claims of unknown sessions one client address may make per namespace within 10
+    /// s (default 256). Until then, this node asks the other nodes for each claimed session that is
+    /// not stored, which costs every other node one message. An IPv6 network of 64 bits counts as
+    /// one address, and all clients whose address is unknown count as one.
     ///
-    /// Each such claim costs every other node one message. Beyond the limit, clients of that address
-    /// still recover sessions that are stored. Only a client whose previous connection another node
-    /// still believes in gets a new session.
+    /// Beyond the limit, clients of that address still recover sessions that are stored. A client
+    /// whose previous connection another node still considers open gets a new session.
     ///
     /// ```
     /// use socketio_server::Recovery;
@@ -209,7 +210,8 @@ impl Recovery {
     }
 
     /// Sets how many events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) may be
-    /// pending per socket (default 256). Further ones are refused.
+    /// pending per socket (default 256). Further events are refused with
+    /// [`DeliveryError::TooMany`](crate::DeliveryError::TooMany).
     ///
     /// ```
     /// use socketio_server::Recovery;
@@ -221,8 +223,9 @@ impl Recovery {
         self
     }
 
-    /// Sets how many bytes of such events may be pending per socket (default 1 MiB). Further ones
-    /// are refused.
+    /// Sets how many bytes of events of [`Socket::emit_reliably`](crate::Socket::emit_reliably) may
+    /// be pending per socket (default 1 MiB). Further events are refused with
+    /// [`DeliveryError::TooMany`](crate::DeliveryError::TooMany).
     ///
     /// ```
     /// use socketio_server::Recovery;

@@ -21,9 +21,9 @@
 //!           NamespaceSlot
 //! ```
 //!
-//! Only `Resolving`, `Restoring` and `Middlewares` wait. An accepted client whose queue is more than
-//! half full, because of the events that it missed in another namespace, waits in `Middlewares` too.
-//! A CONNECT ends without a slot in these cases:
+//! Only `Resolving`, `Restoring` and `Middlewares` wait. An accepted client whose queue is more
+//! than half full, because of the events that it missed in another namespace, waits in
+//! `Middlewares` too. A CONNECT ends without a slot in these cases:
 //!
 //! - *refused*, and the client gets a `CONNECT_ERROR`: its auth payload is too large, no namespace
 //!   has the name, a function or a middleware fails, no id could be generated, or the namespace was
@@ -305,7 +305,7 @@ impl Driver {
         }
         self.counters().connected.one();
         socket.0.session_changed();
-        tracing::debug!(target: "socketio::namespace", %nsp, "connected");
+        tracing::debug!(target: "socketio::namespace", %nsp, "a client joined the namespace");
         self.connect_deadline = None;
         self.connection.handle().authenticated();
         // Most connections have one namespace.
@@ -335,7 +335,7 @@ impl Driver {
             Resume::Lost => {}
         }
         if result == Resume::Impossible {
-            tracing::debug!(target: "socketio::namespace", "missed events are no longer available: closing");
+            tracing::debug!(target: "socketio::namespace", "some events that a client missed are no longer available: closing its connection");
             self.close(engineio_server::Unsent::Discard);
         }
         result
@@ -370,7 +370,7 @@ impl Driver {
         data: Option<&serde_json::Value>,
     ) {
         self.counters().refused.one();
-        tracing::debug!(target: "socketio::namespace", %nsp, message, "refused");
+        tracing::debug!(target: "socketio::namespace", %nsp, message, "a client was refused");
         let parser = self.client.config.parser;
         if let Ok(frames) = parser.encode_connect_error(protocol, nsp, message, &data) {
             self.control(frames);

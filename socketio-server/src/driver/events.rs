@@ -115,7 +115,8 @@ impl Driver {
         self.poll_new(Running::middlewares(future, rewrite, context.into()), cx);
     }
 
-    /// Takes the handlers of a namespace. The caller puts them back for the next event of this turn.
+    /// Takes the handlers of a namespace. The caller puts them back for the next event of this
+    /// turn.
     fn take_table(&mut self, namespace: &Namespace) -> Arc<Table> {
         let version = namespace.table_version();
         let table = self.table.take().filter(|table| table.version == version);
@@ -135,7 +136,7 @@ impl Driver {
         let (shared, own) = (table.events.get(event).1, own.as_deref().unwrap_or_default());
         // The last handler gets the context itself.
         let Some((last, others)) = own.split_last().or_else(|| shared.split_last()) else {
-            tracing::debug!(target: "socketio::socket", event, "no handler");
+            tracing::debug!(target: "socketio::socket", event, "no handler for this event");
             return;
         };
         let (shared, own) = if own.is_empty() { (others, own) } else { (shared, others) };

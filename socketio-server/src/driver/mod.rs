@@ -184,7 +184,7 @@ impl Driver {
     /// Closes a client that broke the protocol. Its sockets see a "forced close", as in Node.
     fn close_if_violated(&mut self, result: Result<(), socketio_parser::Violation>) {
         if let Err(violation) = result {
-            tracing::debug!(target: "socketio::client", %violation, "closing");
+            tracing::debug!(target: "socketio::client", %violation, "a client broke the protocol: closing its connection");
             self.violation = Some(violation.to_string().into());
             self.close(engineio_server::Unsent::Send);
         }
@@ -235,7 +235,7 @@ impl Driver {
     fn control(&mut self, frames: Frames) -> bool {
         let result = self.client.handle.send_frames(frames);
         if let Err(SendError::Full(_)) = result {
-            tracing::debug!(target: "socketio::client", "the queue has no room for a protocol packet: closing");
+            tracing::debug!(target: "socketio::client", "a client's queue has no room for a packet of the protocol: closing its connection");
             self.counters().events.queue_full.one();
             self.counters().events.slow_clients_closed.one();
             self.close(engineio_server::Unsent::Discard);
@@ -256,7 +256,7 @@ impl Driver {
         let now = now();
         if self.connect_deadline.is_some_and(|deadline| deadline <= now) {
             self.connect_deadline = None;
-            tracing::debug!(target: "socketio::client", "no namespace within connect_timeout");
+            tracing::debug!(target: "socketio::client", "a client joined no namespace within `connect_timeout`: closing its connection");
             self.close(engineio_server::Unsent::Send);
         }
         let result = self.client.machine().handle_timeout(now);

@@ -91,7 +91,7 @@ impl Driver {
         socket.0.set_disconnected();
         self.counters().events.dropped.add(dropped);
         self.counters().disconnected.one(reason);
-        tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "disconnected");
+        tracing::debug!(target: "socketio::namespace", nsp = %socket.nsp(), %reason, dropped, "a socket was disconnected");
         self.inbox_bytes -= slot.inbox.iter().map(Waiting::cost).sum::<usize>();
         // The dropped events may have been the reason why reading was paused.
         self.resume_reading();

@@ -16,8 +16,9 @@ use crate::{
     },
 };
 
-/// The context of a client's handler, of any kind. An extractor for handlers of every kind
-/// implements [`Extract<C>`](crate::Extract) for every context:
+/// The context of a handler for clients, of any kind: event, middleware, connection or
+/// disconnection. To write an extractor that every such handler can take, implement
+/// [`Extract<C>`](crate::Extract) for all `C: Context`:
 ///
 /// ```
 /// use socketio_server::{Context, Extract, HandlerError, Server};

@@ -36,13 +36,26 @@ pub(crate) fn auth_size(auth: Option<&RawJson>) -> usize {
 }
 
 /// Extractor for the data that the client sent with its CONNECT packet (`auth` in the JavaScript
-/// client), decoded. If the client sent no data, `{}` is decoded, as in Node, so that a type whose
+/// client), decoded. The protocol allows only an object, so use a struct or a map. If the client
+/// sent no data, `{}` is decoded, as in Node, so that a type whose
 /// fields are all optional can be decoded. A type that cannot be decoded from `{}`, such as
 /// `Option<T>` or `()`, is decoded from `null`. Take `Option<Auth<T>>` to find out whether the
 /// client sent any data.
 ///
-/// If the data is of another type, the client gets "invalid auth" and learns nothing about the
-/// types.
+/// If the data is of another type, the client gets the message "invalid auth", without details.
+///
+/// ```
+/// use serde::Deserialize;
+/// use socketio_server::{Auth, HandlerError, Server};
+///
+/// #[derive(Deserialize)]
+/// struct Credentials { token: String }
+///
+/// let io = Server::new();
+/// io.use_(|Auth(credentials): Auth<Credentials>| async move {
+///     if credentials.token == "secret" { Ok(()) } else { Err(HandlerError::public("not authorized")) }
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 

@@ -18,7 +18,7 @@ use crate::{
     socket::{Socket, inner::SocketInner},
 };
 
-/// A listener that has just been added: the value of `on`, `on_any`, `use_` and their like.
+/// A listener that has just been added. Returned by `on`, `on_any`, `use_` and similar methods.
 ///
 /// It dereferences to the server, namespace or socket that the listener was added to, so that calls
 /// can be chained. It may be ignored. Dropping it does not remove the listener.
@@ -113,9 +113,9 @@ enum WeakPlace {
 }
 
 impl ListenerHandle {
-    /// Removes the listener. A run that has started finishes. Returns whether the listener was
-    /// still there: not removed before, not a listener that runs once and has run, and not dropped
-    /// with its socket or namespace.
+    /// Removes the listener. A run that has started finishes. Returns `false` if there was nothing
+    /// to remove: the listener was removed before, was added with `once` and has run, or its socket
+    /// or namespace was dropped.
     ///
     /// A listener of a [`ParentNamespace`](crate::ParentNamespace) is removed for later children.
     /// Existing children keep it, except for a middleware, because each CONNECT passes the parent's
@@ -190,9 +190,9 @@ impl Socket {
     }
 
     /// Adds a listener for every event that is sent to this socket, including broadcasts but not
-    /// acks. It is called by the task that sends the event, before the event is queued, and gets
-    /// the arguments as the client does. While such a listener exists, each event is encoded once
-    /// more.
+    /// acks. The task that sends the event calls the listener before the event is queued. The
+    /// listener gets the arguments as the client does. While such a listener exists, each event is
+    /// encoded once more.
     ///
     /// ```
     /// use socketio_server::Socket;
@@ -291,8 +291,9 @@ impl Namespace {
     }
 
     /// Removes the handlers of all named events that were added to the namespace, including its
-    /// connection and disconnection handlers (`removeAllListeners()` in Node). Middlewares, handlers
-    /// of every event, handlers of single sockets and handlers of other servers' events stay.
+    /// connection and disconnection handlers (`removeAllListeners()` in Node). Middlewares,
+    /// handlers of every event, handlers of single sockets and handlers of other servers' events
+    /// stay.
     pub fn remove_all_listeners(&self) -> &Self {
         drop(self.change_with(Table::remove_all));
         self

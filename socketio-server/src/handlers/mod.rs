@@ -35,8 +35,8 @@ pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &Failure) + Send + Sync>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The name of the event, or `connection`, `disconnecting` or `disconnect`. For a middleware,
-    /// `connect`.
+    /// The name of the event. For a handler of a connection or disconnection: `connection`,
+    /// `disconnecting` or `disconnect`. For a middleware of a namespace: `connect`.
     pub event: String,
     /// The point of the failure.
     pub stage: Stage,
@@ -58,14 +58,17 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// An argument could not be extracted; the handler did not run.
+    /// An argument of the handler could not be extracted. The handler did not run.
     Extract,
     /// The handler returned an error.
     Handler,
     /// The handler panicked. Other sockets are not affected.
     Panic,
-    /// A middleware failed with an error that was not made for the client. (A public error is a
-    /// refusal and not a failure.)
+    /// A middleware returned an error, or one of its arguments could not be extracted. For a
+    /// middleware of a namespace, only errors that were not [made for the
+    /// client](HandlerError::public) are reported, because a public error is a refusal of the
+    /// client. For a middleware of a socket ([`Socket::use_`](crate::Socket::use_)), every error is
+    /// reported.
     Middleware,
     /// The socket exceeded its rate limit ([`RateLimit`](crate::RateLimit)), and its event was
     /// dropped.

@@ -8,7 +8,7 @@ use socketio_parser::Args;
 
 use crate::{error::HandlerError, sync::lock};
 
-/// Extractor for a socket's [middleware](crate::Socket::use_) that changes the event.
+/// Extractor with which a socket's [middleware](crate::Socket::use_) changes the event.
 ///
 /// ```
 /// use socketio_server::{Data, Rewrite, Socket};

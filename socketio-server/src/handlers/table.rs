@@ -69,7 +69,7 @@ impl Table {
             }
             _ => {
                 if socketio_parser::is_reserved(event) {
-                    tracing::warn!(target: "socketio::namespace", event, "no client can send an event of this name");
+                    tracing::warn!(target: "socketio::namespace", event, "the name of this event is reserved, so its handler will never run");
                 }
                 self.events.add(event, listener)
             }

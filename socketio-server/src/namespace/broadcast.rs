@@ -92,7 +92,7 @@ impl Broadcast {
         self
     }
 
-    /// The same as [`to`](Self::to).
+    /// Does the same as [`to`](Self::to).
     pub fn in_(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
@@ -126,13 +126,14 @@ impl Broadcast {
         self
     }
 
-    /// Sets whether the broadcast may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the broadcast may be compressed (default `true`). See [`Socket::compress`].
     pub fn compress(mut self, compress: bool) -> Self {
         self.selection.flags.compress = Some(compress);
         self
     }
 
-    /// Sets how long to wait for the acks.
+    /// Sets how long to wait for the acks (default: the server's
+    /// [`ack_timeout`](crate::ServerConfig::ack_timeout), 30 s).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.selection.flags.timeout = Some(timeout);
         self
@@ -140,14 +141,14 @@ impl Broadcast {
 
     /// Sends the event. This never waits: the server's [`Overflow`] policy applies to recipients
     /// whose queue is full. Recipients on this node get the event at once. Other nodes get events
-    /// in the order of the calls. If clients can recover their session on [any
-    /// node](crate::Recovery), recipients on this node get events in that order too.
+    /// in the order of the calls. If the adapter's engine keeps a log for [recovery on any
+    /// node](crate::Recovery), recipients on this node get the event when the log returns it.
     ///
     /// # Errors
     ///
     /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
     /// In both cases no recipient has got the event. With an adapter, arguments that are nested 125
-    /// levels deep, including the argument list, cannot be encoded.
+    /// or more levels deep, including the argument list, cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         let Some(membership) = self.cluster() else { return self.deliver(event, args) };
         let args = event_args(event, args)?;
@@ -413,7 +414,7 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Makes the selected sockets leave rooms.
+    /// Makes the selected sockets leave rooms. The room of a socket's own id cannot be left.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ macro_rules! broadcast_methods {
             $broadcast.to(rooms)
         }
 
-        /// The same as [`to`](Self::to).
+        /// Does the same as [`to`](Self::to).
         pub fn in_(&$this, rooms: impl crate::IntoRooms) -> $type {
             $broadcast.to(rooms)
         }
@@ -43,17 +43,20 @@ macro_rules! broadcast_methods {
             $broadcast.volatile()
         }
 
-        /// Sets whether the next broadcast may be compressed. See
+        /// Sets whether the next broadcast may be compressed (default `true`). See
         /// [`Socket::compress`](crate::Socket::compress).
         pub fn compress(&$this, compress: bool) -> $type {
             $broadcast.compress(compress)
         }
 
-        /// Makes all sockets join rooms.
+        /// Makes all sockets join rooms. See
+        /// [`Broadcast::sockets_join`](crate::Broadcast::sockets_join).
         ///
         /// # Errors
         ///
-        /// Returns an error if the queue to the other nodes is full.
+        /// Returns an error if a room's name is longer than
+        /// [`max_room_name`](crate::ServerConfig::max_room_name), or if the queue to the other
+        /// nodes is full.
         pub fn sockets_join(
             &$this,
             rooms: impl crate::IntoRooms,

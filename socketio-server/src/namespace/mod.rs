@@ -53,12 +53,16 @@ use crate::{
 /// Handlers added to it apply to all its sockets, including those already connected.
 ///
 /// ```
+/// use serde::Deserialize;
 /// use socketio_server::{Auth, HandlerError, Server, Socket};
+///
+/// #[derive(Deserialize)]
+/// struct Credentials { token: String }
 ///
 /// let io = Server::new();
 /// let admin = io.of("/admin");
 /// admin
-///     .use_(|Auth(token): Auth<String>| async move {
+///     .use_(|Auth(Credentials { token }): Auth<Credentials>| async move {
 ///         if token == "secret" { Ok(()) } else { Err(HandlerError::public("not authorized")) }
 ///     })
 ///     .on_connection(|socket: Socket| async move {
@@ -113,7 +117,8 @@ pub(crate) struct NamespaceInner {
 }
 
 impl Namespace {
-    /// Creates a namespace. `deciding_parents` is the number of parents that were declared before it.
+    /// Creates a namespace. `deciding_parents` is the number of parents that were declared before
+    /// it.
     pub(crate) fn new(
         nsp: Nsp,
         config: Arc<ServerConfig>,
@@ -165,8 +170,9 @@ impl Namespace {
 
     /// Adds a handler that runs after a client has connected to the namespace.
     ///
-    /// Its synchronous part, up to the first await that waits, runs before any event of that socket
-    /// is handled. A handler declared there with [`Socket::on`] therefore misses no event.
+    /// The part of the handler up to its first await that has to wait runs before any event of that
+    /// socket is handled. A handler that is added in this part with [`Socket::on`] therefore misses
+    /// no event.
     ///
     /// ```
     /// use socketio_server::{Data, JoinError, Server, Socket};
@@ -235,8 +241,8 @@ impl Namespace {
     /// Adds a middleware. Middlewares run one after another before the server responds to a
     /// client's CONNECT. An error refuses the client with a CONNECT_ERROR that carries the error's
     /// message and [data](crate::HandlerError::with_data). [`Socket::disconnect`] refuses the
-    /// client too. A middleware may let the socket join rooms, but broadcasts reach the socket only
-    /// once it is connected. If the client leaves in the meantime, the middleware's future is
+    /// client too. A middleware may make the socket join rooms, but broadcasts reach the socket
+    /// only once it is connected. If the client leaves in the meantime, the middleware's future is
     /// dropped at its current await.
     ///
     /// ```
@@ -260,7 +266,7 @@ impl Namespace {
     }
 
     /// Adds a handler that runs when a socket is about to be disconnected. The socket stays in its
-    /// rooms until the handler's first await that waits.
+    /// rooms until the handler's first await that has to wait.
     ///
     /// ```
     /// use socketio_server::{Server, Socket};
@@ -319,7 +325,18 @@ impl Namespace {
         self
     }
 
-    /// Broadcasts an event to all sockets of the namespace.
+    /// Broadcasts an event to all sockets of the namespace. [`Socket::emit`] describes how a value
+    /// becomes arguments.
+    ///
+    /// ```
+    /// use socketio_server::Server;
+    ///
+    /// # fn main() -> Result<(), socketio_server::EmitError> {
+    /// let io = Server::new();
+    /// io.of("/prices").emit("price", &("ACME", 12.5))?; // two arguments
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -331,7 +348,8 @@ impl Namespace {
 
     broadcast_methods!(self => self.broadcast(), Broadcast);
 
-    /// Broadcasts an event and collects the acks of all recipients.
+    /// Broadcasts an event and collects the acks of all recipients. See
+    /// [`Broadcast::emit_with_ack`].
     ///
     /// # Errors
     ///
@@ -344,7 +362,8 @@ impl Namespace {
         self.broadcast().emit_with_ack(event, args).await
     }
 
-    /// Sets how long to wait for the acks of the next broadcast.
+    /// Sets how long to wait for the acks of the next broadcast (default: the server's
+    /// [`ack_timeout`](crate::ServerConfig::ack_timeout), 30 s).
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.broadcast().timeout(timeout)
     }

@@ -192,7 +192,7 @@ impl Registry {
             state.namespaces.remove(namespace.nsp())
         };
         drop(removed);
-        tracing::debug!(target: "socketio::namespace", nsp = namespace.name(), "removed");
+        tracing::debug!(target: "socketio::namespace", nsp = namespace.name(), "an empty child namespace was removed");
         self.retire(namespace);
     }
 
@@ -336,7 +336,7 @@ impl Registry {
             }
             if state.dynamic >= limit {
                 drop(state);
-                tracing::debug!(target: "socketio::namespace", limit, "max_dynamic_namespaces");
+                tracing::debug!(target: "socketio::namespace", limit, "`max_dynamic_namespaces` namespaces exist already");
                 return Err(HandlerError::public("too many namespaces"));
             }
             child.0.add_user();
@@ -354,7 +354,7 @@ impl Registry {
             let hooks = self.read().hooks.clone();
             for hook in hooks.iter() {
                 if catch_unwind(AssertUnwindSafe(|| hook(&namespace))).is_err() {
-                    tracing::error!(target: "socketio::namespace", "a handler of new namespaces panicked");
+                    tracing::error!(target: "socketio::namespace", "a listener for new namespaces panicked");
                 }
             }
         }

@@ -37,7 +37,7 @@ pub enum RoomChange {
     },
     /// The receiver was too slow, and has missed changes.
     Missed {
-        /// How many.
+        /// The number of missed changes.
         count: u64,
     },
 }
@@ -47,10 +47,10 @@ pub enum RoomChange {
 pub struct RoomChanges(Receiver<RoomChange>);
 
 impl RoomChanges {
-    /// Waits for the next change. Returns `None` when the namespace is gone.
+    /// Waits for the next change. Returns `None` after the namespace was dropped.
     ///
-    /// A receiver may be 1024 changes behind. If it falls back further, it gets
-    /// [`RoomChange::Missed`], and then the oldest change that is still there.
+    /// At most 1024 changes are kept for the receivers. A receiver that falls further behind gets
+    /// [`RoomChange::Missed`], and then the oldest change that is still kept.
     pub async fn next(&mut self) -> Option<RoomChange> {
         match self.0.recv().await {
             Ok(change) => Some(change),
@@ -62,8 +62,8 @@ impl RoomChanges {
 
 impl Namespace {
     /// Returns a receiver of the changes of the rooms on this node from now on, including the rooms
-    /// of the sockets' own ids. They arrive in the order in which they happen. Without a receiver,
-    /// nothing is recorded.
+    /// of the sockets' own ids. The changes arrive in the order in which they happen. Before the
+    /// first call of this method, changes are not recorded and cost nothing.
     ///
     /// ```no_run
     /// use socketio_server::{RoomChange, Server};

@@ -103,10 +103,10 @@ impl fmt::Debug for NamespaceRequest {
 pub enum NamespaceVerdict {
     /// The namespace belongs to this parent. The parent's middlewares decide next.
     Accept,
-    /// The name does not belong to this parent. The parents declared later decide. If none accepts
-    /// the client, it enters the namespace if the application has declared that, without the
-    /// middlewares of this parent. Otherwise it gets "Invalid namespace". To refuse a client, return
-    /// an error.
+    /// The name does not belong to this parent. The parents declared later decide. If none of them
+    /// accepts the client and the application has declared the namespace, the client enters it
+    /// without the middlewares of this parent. If the application has not declared it, the client
+    /// gets "Invalid namespace". To refuse a client, return an error.
     Pass,
 }
 

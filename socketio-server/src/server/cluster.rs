@@ -19,7 +19,8 @@ impl Server {
         self.sockets().fetch_sockets().await
     }
 
-    /// Sends an event to the other servers. See [`Namespace::server_side_emit`](crate::Namespace::server_side_emit).
+    /// Sends an event to the other servers. See
+    /// [`Namespace::server_side_emit`](crate::Namespace::server_side_emit).
     ///
     /// # Errors
     ///
@@ -46,7 +47,8 @@ impl Server {
         self.sockets().server_side_emit_with_ack(event, args).await
     }
 
-    /// Adds a handler for an event of other servers. See [`Namespace::on_server_side`](crate::Namespace::on_server_side).
+    /// Adds a handler for an event of other servers. See
+    /// [`Namespace::on_server_side`](crate::Namespace::on_server_side).
     pub fn on_server_side<M>(
         &self,
         event: &str,
@@ -71,7 +73,8 @@ impl Server {
         self
     }
 
-    /// Removes the handlers of every event of other servers.
+    /// Removes the handlers of every event of other servers. See
+    /// [`Namespace::off_any_server_side`](crate::Namespace::off_any_server_side).
     pub fn off_any_server_side(&self) -> &Self {
         self.sockets().off_any_server_side();
         self

@@ -113,7 +113,7 @@ impl Server {
     /// ```
     pub fn of(&self, name: &str) -> Namespace {
         self.try_of(name).unwrap_or_else(|error| {
-            tracing::error!(target: "socketio::namespace", %error, "no client can enter");
+            tracing::error!(target: "socketio::namespace", %error, "no client can enter a namespace with this name");
             self.registry.detached(Nsp::unchecked(name))
         })
     }
@@ -139,8 +139,9 @@ impl Server {
     }
 
     /// Declares all namespaces whose name, including the leading slash, matches a regular
-    /// expression. The syntax is that of the crate `regex`. The expression is not anchored unless
-    /// it says so. Named groups are the [`Params`](crate::Params) of a namespace.
+    /// expression. The syntax is that of the crate `regex-lite`, in which classes such as `\w` and
+    /// `\d` contain ASCII characters only. The expression matches anywhere in the name, so anchor
+    /// it with `^` and `$`. Named groups are the [`Params`](crate::Params) of a namespace.
     ///
     /// If several parents cover a name, the one that was declared first gets it. A namespace that
     /// was created with [`of`](Self::of) before the parent was declared is not affected. Clients
@@ -205,21 +206,25 @@ impl Server {
     ///   the client.
     /// - An error or a panic refuses the client, as in a middleware.
     ///
-    /// The verdict counts for its client only, whoever has entered before. A client enters a
-    /// namespace that this parent has created only if the function accepts that client too. Let the
-    /// name alone decide between `Accept` and `Pass`, because a namespace has the handlers of one
-    /// parent.
+    /// The verdict applies only to the client that sent the CONNECT. A namespace that this parent
+    /// has created for one client is closed to other clients that the function does not accept. Let
+    /// the name alone decide between `Accept` and `Pass`, because a namespace has the handlers of
+    /// one parent.
     ///
     /// ```
+    /// use serde::Deserialize;
     /// use socketio_server::{HandlerError, NamespaceRequest, NamespaceVerdict, Server};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Credentials { token: String }
     ///
     /// let io = Server::new();
     /// let teams = io.of_fn(|request: NamespaceRequest| async move {
     ///     if !request.name().starts_with("/team-") {
     ///         return Ok(NamespaceVerdict::Pass);
     ///     }
-    ///     let token: String = request.auth()?; // "invalid auth"
-    ///     if token != "secret" { // or a look into the database
+    ///     let Credentials { token } = request.auth()?; // otherwise "invalid auth"
+    ///     if token != "secret" { // a real server would look the token up
     ///         return Err(HandlerError::public("not authorized"));
     ///     }
     ///     Ok(NamespaceVerdict::Accept)
@@ -405,7 +410,8 @@ impl Server {
 
     broadcast_methods!(self => self.main.broadcast(), Broadcast);
 
-    /// Broadcasts an event and collects the acks of all recipients.
+    /// Broadcasts an event and collects the acks of all recipients. See
+    /// [`Broadcast::emit_with_ack`].
     ///
     /// # Errors
     ///
@@ -418,7 +424,8 @@ impl Server {
         self.main.emit_with_ack(event, args).await
     }
 
-    /// Sets how long to wait for the acks of the next broadcast.
+    /// Sets how long to wait for the acks of the next broadcast (default: the server's
+    /// [`ack_timeout`](ServerConfig::ack_timeout), 30 s).
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
         self.main.timeout(timeout)
     }
@@ -477,6 +484,15 @@ impl Server {
 
     /// Returns a tower service that serves requests to the configured path and responds with 404 to
     /// all others.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use socketio_server::Server;
+    ///
+    /// let io = Server::new();
+    /// let app: Router =
+    ///     Router::new().route("/", get(|| async { "hello" })).fallback_service(io.service());
+    /// ```
     pub fn service(&self) -> EngineService {
         self.engine.service()
     }
@@ -555,8 +571,28 @@ impl Server {
         self.engine.listen_tls(address, tls).await
     }
 
-    /// Does the same as [`listen`](Self::listen), with TLS. Certificates and cryptography come from
-    /// `tls`. The example `tls` shows how to create it.
+    /// Listens like [`listen`](Self::listen), with TLS. Certificates and cryptography come from
+    /// `tls`, a configuration of [`rustls`](crate::rustls).
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use socketio_server::{
+    ///     Server,
+    ///     rustls::{
+    ///         ServerConfig,
+    ///         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    ///     },
+    /// };
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let chain = CertificateDer::pem_file_iter("fullchain.pem")?.collect::<Result<_, _>>()?;
+    /// let key = PrivateKeyDer::from_pem_file("privkey.pem")?;
+    /// let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    /// Server::new().listen_tls("0.0.0.0:443", Arc::new(tls)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -572,8 +608,9 @@ impl Server {
         Ok(())
     }
 
-    /// Starts to listen for WebTransport on a UDP port, usually that of [`listen_tls`](Self::listen_tls),
-    /// and returns the bound listener. See [`Engine::listen_webtransport`].
+    /// Starts to listen for WebTransport on a UDP port, usually that of
+    /// [`listen_tls`](Self::listen_tls), and returns the bound listener. See
+    /// [`Engine::listen_webtransport`].
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -614,9 +651,9 @@ impl Server {
 
     /// Waits until every connection has ended, its handlers have run and its queued data is
     /// written. Call it at the end of a program, after [`close`](Self::close). A client that reads
-    /// nothing or a handler that does not return delays this at most as long as a closing
-    /// connection may take: twice [`EngineConfig::linger`](crate::EngineConfig::linger)
-    /// (3 s). With an adapter, it also waits up to 2 s until the other nodes have been told.
+    /// nothing or a handler that does not return delays this for at most twice
+    /// [`EngineConfig::linger`](crate::EngineConfig::linger), which is 6 s by default. With an
+    /// adapter, it also waits up to 2 s until the node has left the cluster.
     pub async fn ended(&self) {
         self.connections_ended().await;
         let _ = tokio::time::timeout(LEAVING, self.registry.left_cluster()).await;
@@ -664,14 +701,15 @@ impl Server {
     /// first connection is closed, as with [`crash_safe`](crate::Recovery::crash_safe). Clients
     /// therefore recover them on other nodes even if this node is killed during the drain.
     ///
-    /// A node that is being replaced drains when it is told to stop:
+    /// Returns what happened to the connections. A node that is being replaced drains when it
+    /// receives SIGTERM:
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// # use socketio_server::Server;
-    /// # async fn run(io: Server, told_to_stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    /// # async fn run(io: Server, sigterm: impl Future<Output = ()>) -> std::io::Result<()> {
     /// let stop = async {
-    ///     told_to_stop.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    ///     sigterm.await; // sent after the load balancer directs new clients to other nodes
     ///     println!("{:?}", io.drain(Duration::from_secs(30)).await);
     /// };
     /// let (listened, ()) = tokio::join!(io.listen("0.0.0.0:3000"), stop);

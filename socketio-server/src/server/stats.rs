@@ -4,8 +4,8 @@ use crate::server::Server;
 use crate::stats::Stats;
 
 impl Server {
-    /// Returns a snapshot of the server's statistics. Costs a short lock per namespace. Counting
-    /// costs a few additions per event.
+    /// Returns a snapshot of the server's statistics. The snapshot costs a short lock per
+    /// namespace, and the counting costs a few additions per event.
     ///
     /// ```
     /// # let io = socketio_server::Server::new();
@@ -19,17 +19,29 @@ impl Server {
     }
 
     /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade, and also the
-    /// statistics of the engine
-    /// ([`Engine::report_metrics`](crate::Engine::report_metrics)). Call this from a
-    /// timer, or before each scrape; nothing is reported otherwise.
+    /// statistics of the engine ([`Engine::report_metrics`](crate::Engine::report_metrics)). Call
+    /// this from a timer, or before each scrape. The server does not report by itself.
     ///
-    /// | metric | kind | labels besides `path`, the server's |
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(io: socketio_server::Server) {
+    /// let mut ticks = tokio::time::interval(Duration::from_secs(10));
+    /// loop {
+    ///     ticks.tick().await;
+    ///     io.report_metrics();
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Every metric has the label `path`, which is the path of the server.
+    ///
+    /// | metric | kind | further label |
     /// |---|---|---|
     /// | `socketio_namespaces`, `socketio_sockets`, `socketio_rooms` | gauge | |
     /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
     /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
     /// | `socketio_events_total` | counter | `what`: a field of [`Events`](crate::Events) |
-    /// | `socketio_handlers_total` | counter | `what`: a field of [`Handlers`](crate::Handlers), but for the last |
+    /// | `socketio_handlers_total` | counter | `what`: a field of [`Handlers`](crate::Handlers) except `nanoseconds` |
     /// | `socketio_handler_nanoseconds_total` | counter | |
     /// | `socketio_acks_total` | counter | `what`: a field of [`Acks`](crate::Acks) |
     /// | `socketio_acks_pending` | gauge | |

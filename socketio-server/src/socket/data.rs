@@ -16,8 +16,8 @@ impl Socket {
     /// kept until the last clone of the socket is dropped, so disconnection handlers can still read
     /// it.
     ///
-    /// Change a value with [`update_data`](Self::update_data), or put it into a lock or an atomic. A
-    /// value that refers to a socket should hold a [`WeakSocket`], because a cycle of strong
+    /// Change a value with [`update_data`](Self::update_data), or put it into a lock or an atomic.
+    /// A value that refers to a socket should hold a [`WeakSocket`], because a cycle of strong
     /// references is never freed.
     ///
     /// ```
@@ -112,8 +112,19 @@ impl Socket {
         self.0.change_stored(|stored| stored.remove())
     }
 
-    /// Sets the socket's shared value (`socket.data` in Node). It is serialized, and is visible to
-    /// other nodes of a cluster and to a recovered session.
+    /// Sets the socket's shared value (`socket.data` in Node). The value is stored as JSON. Other
+    /// nodes of a cluster can read it ([`RemoteSocket::data`](crate::RemoteSocket::data)), and a
+    /// recovered session keeps it, on any node.
+    ///
+    /// ```
+    /// use socketio_server::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("rename", |socket: Socket, Data(name): Data<String>| async move {
+    ///     socket.set_shared(&serde_json::json!({ "name": name }))?;
+    ///     Ok(())
+    /// });
+    /// ```
     ///
     /// # Errors
     ///
@@ -126,7 +137,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Decodes the value set by [`set_shared`](Self::set_shared), or `null` if none was set.
+    /// Decodes the value set by [`set_shared`](Self::set_shared). If none was set, decodes `null`.
     ///
     /// # Errors
     ///
@@ -135,9 +146,9 @@ impl Socket {
         decode(self.0.with_stored(Stored::shared).as_ref())
     }
 
-    /// Changes the socket's shared value, which is `null` if none was set, and returns the new one.
-    /// Costs decoding and encoding the value. `change` is called again if another thread replaces
-    /// the value at the same time.
+    /// Changes the socket's shared value and returns the new one. If none was set, `change` gets
+    /// the value decoded from `null`. Costs decoding and encoding the value. `change` is called
+    /// again if another thread replaces the value at the same time.
     ///
     /// ```
     /// use socketio_server::Socket;
@@ -174,8 +185,9 @@ impl Socket {
         self.namespace().notify_shared(self);
     }
 
-    /// Returns whether this socket has recovered the session of an earlier connection: its id,
-    /// rooms and shared value are the earlier ones.
+    /// Returns whether this socket has recovered the session of an earlier connection. Its id,
+    /// rooms and shared value are then those of the earlier socket. See
+    /// [`Recovery`](crate::Recovery).
     pub fn recovered(&self) -> bool {
         self.0.is_recovered()
     }

@@ -39,7 +39,7 @@ impl<'a> Emitter<'a> {
         Self { socket, timeout: None, volatile: false, compress: true }
     }
 
-    /// Sets how long to wait for the ack.
+    /// Sets how long to wait for the ack (default: the server's `ack_timeout`, 30 s).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -49,7 +49,7 @@ impl<'a> Emitter<'a> {
         Self { volatile: true, ..self }
     }
 
-    /// Sets whether the event may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the event may be compressed (default `true`). See [`Socket::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self { compress, ..self }
     }

@@ -54,8 +54,8 @@ use crate::{
 pub struct Socket(pub(crate) Arc<SocketInner>);
 
 impl Socket {
-    /// Returns the socket's id: 20 characters of base64url, new for every connection to a
-    /// namespace.
+    /// Returns the socket's id: 20 characters of base64url. Every connection to a namespace gets a
+    /// new id, unless the client [recovers](Self::recovered) its session.
     pub fn id(&self) -> &str {
         &self.0.id
     }
@@ -152,7 +152,9 @@ impl Socket {
         self.emit("message", args)
     }
 
-    /// Sends an event and waits for the client's ack, at most for the server's `ack_timeout`.
+    /// Sends an event and waits for the client's ack, at most for the server's
+    /// [`ack_timeout`](crate::ServerConfig::ack_timeout) (30 s). The type of the ack is the type
+    /// parameter `R`: a tuple decodes a list of arguments, any other type a single argument.
     ///
     /// ```
     /// use std::time::Duration;
@@ -181,7 +183,8 @@ impl Socket {
         self.emitter().emit_with_ack(event, args).await
     }
 
-    /// Sets how long to wait for the ack of the next event.
+    /// Sets how long to wait for the ack of the next event (default: the server's `ack_timeout`, 30
+    /// s).
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
         self.emitter().timeout(timeout)
     }
@@ -191,10 +194,10 @@ impl Socket {
         self.emitter().volatile()
     }
 
-    /// Sets whether the next event may be compressed (default yes). Whether the transport
+    /// Sets whether the next event may be compressed (default `true`). Whether the transport
     /// compresses at all depends on `http_compression` and `per_message_deflate` of
-    /// [`EngineConfig`](crate::EngineConfig). Turn it off for data that is compressed
-    /// already, and for secrets sent together with text that others can choose.
+    /// [`EngineConfig`](crate::EngineConfig). Turn compression off for data that is compressed
+    /// already, and for secrets that are sent together with text that other users can choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         self.emitter().compress(compress)
     }
@@ -223,7 +226,7 @@ impl Socket {
         self.broadcast().to(rooms)
     }
 
-    /// The same as [`to`](Self::to).
+    /// Does the same as [`to`](Self::to).
     pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
         self.to(rooms)
     }
@@ -271,8 +274,8 @@ impl Socket {
         self.0.change_rooms(|| hub.join(&self.0.id, list, limits))
     }
 
-    /// Leaves one or more rooms. Does nothing after the socket has left all rooms by its
-    /// disconnection.
+    /// Leaves one or more rooms. Does nothing if the socket is disconnected, because it has left
+    /// all rooms then.
     pub fn leave(&self, rooms: impl IntoRooms) {
         let mut list = Vec::new();
         rooms.append_to(&mut list);

@@ -17,9 +17,9 @@ impl Socket {
     ///
     /// The event is delivered *at least once*. If an ack is lost with the connection, the client
     /// gets the event again, so its handler must be idempotent. Events that are awaited one after
-    /// another arrive in that order. Events that are pending at the same time may change places
-    /// when they are sent again. Pending events do not survive the server's process. The future
-    /// does the work: once it is dropped, the event is not sent again.
+    /// another arrive in that order. Events that are pending at the same time may arrive in another
+    /// order when they are sent again. Pending events do not survive the server's process. The
+    /// returned future sends the event: once it is dropped, the event is not sent again.
     ///
     /// A client can recover its session only after it has received an event that requests no ack,
     /// because such an event carries the offset that the client needs. Without recovery this method

@@ -72,14 +72,14 @@ counters! {
         client_namespace_disconnect,
         /// "server namespace disconnect".
         server_namespace_disconnect,
-        /// No reason: the task of the connection was dropped, for example at the end of a runtime.
-        /// No handler ran.
+        /// Without a reason: the task of the connection was dropped, for example at the end of a
+        /// runtime. The disconnection handlers did not run.
         cancelled,
     }
 }
 
 impl Disconnected {
-    /// The sum of all counts.
+    /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.entries().map(|(_, count)| count).sum()
     }
@@ -159,7 +159,7 @@ counters! {
         answered,
         /// Acks that did not arrive in time.
         expired,
-        /// Acks whose socket was disconnected.
+        /// Acks that did not arrive before the socket was disconnected.
         disconnected,
         /// Acks that no longer have a waiter, because its future was dropped or the event could not
         /// be sent.
@@ -201,7 +201,7 @@ counters! {
         lost,
         /// Messages of other nodes.
         received,
-        /// Malformed data from the bus.
+        /// Malformed messages from the adapter's engine. They were dropped.
         garbage,
         /// Messages that were refused because too many were waiting to be sent
         /// ([`ClusterLimits`](crate::ClusterLimits)).

@@ -1,7 +1,7 @@
 //! An in-memory client for tests of handlers (feature `testing`).
 //!
-//! [`TestClient`] connects to a real [`Server`] without a socket or a port. It passes long-polling
-//! requests and responses to the engine as values. Everything above is the production code:
+//! [`TestClient`] connects to a real [`Server`] without a network socket or a port. It passes
+//! long-polling requests to the engine as values. The code above that is the production code:
 //! middlewares, extractors, rooms, acks, limits. A test takes milliseconds. If tokio's clock is
 //! paused (its feature `test-util`), timeouts and heartbeats take no time.
 //!
@@ -57,11 +57,12 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// Connects with `auth` as credentials. Use `&()` for none.
+    /// Connects with `auth` as credentials, which must be an object. Use `&()` for none.
     ///
     /// # Errors
     ///
-    /// Returns an error if the server refuses, or does not respond in time.
+    /// Returns an error if `auth` is not an object, or if the server refuses or does not respond in
+    /// time.
     pub async fn connect(io: &Server, nsp: &str, auth: &impl Serialize) -> Result<Self, TestError> {
         Self::connect_with(io, nsp, auth, http::Request::default()).await
     }

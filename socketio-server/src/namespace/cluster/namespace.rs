@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Namespace {
-    /// Fetches the sockets of all nodes. See
+    /// Fetches the namespace's sockets on all nodes. See
     /// [`Broadcast::fetch_sockets`](crate::Broadcast::fetch_sockets).
     ///
     /// # Errors
@@ -24,8 +24,8 @@ impl Namespace {
         self.broadcast().fetch_sockets().await
     }
 
-    /// Sends an event to the other servers of the cluster, but not to this one. Does nothing
-    /// without an adapter.
+    /// Sends an event to the other servers of the cluster, but not to this server and not to
+    /// clients. Does nothing without an adapter.
     ///
     /// ```
     /// use socketio_server::{Server, ServerEvent};
@@ -98,8 +98,8 @@ impl Namespace {
     /// Adds a handler for an event that other servers send with
     /// [`server_side_emit`](Self::server_side_emit) (`io.on(event)` in Node). Each call runs in a
     /// task of its own. The calls start in the order of the events. The handler takes
-    /// [`ServerEvent`], or the extractors that it lists. If the sender waits for a reply, it gets the
-    /// value that the handler returns.
+    /// [`ServerEvent`], or the extractors that it lists. If the sender waits for a reply, it gets
+    /// the value that the handler returns.
     ///
     /// ```
     /// use socketio_server::{Data, Server};
@@ -115,7 +115,8 @@ impl Namespace {
         Registration::in_namespace(self, self.0.server_side.add(Some(event), erase(handler)))
     }
 
-    /// Adds a handler for every event that other servers send.
+    /// Adds a handler for every event that other servers send. See
+    /// [`on_server_side`](Self::on_server_side).
     pub fn on_any_server_side<M>(
         &self,
         handler: impl Handler<ServerEvent, M>,
@@ -136,7 +137,8 @@ impl Namespace {
         self
     }
 
-    /// Returns the number of nodes in the namespace, including this one, as known to the adapter.
+    /// Returns the number of nodes in the namespace, including this one, as known to the adapter. 1
+    /// without an adapter.
     ///
     /// # Errors
     ///

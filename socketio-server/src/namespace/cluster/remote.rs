@@ -33,7 +33,7 @@ pub struct RemoteSocket {
     here: bool,
 }
 
-/// An error of fetching sockets. Contains the sockets that were found.
+/// The reason why the sockets of some nodes were not fetched. Contains the sockets that were found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -67,7 +67,7 @@ impl RemoteSocket {
         &self.details.handshake
     }
 
-    /// Returns the rooms it was in.
+    /// Returns the rooms that the socket was in when it was fetched.
     pub fn rooms(&self) -> &[Room] {
         &self.details.rooms
     }
@@ -144,12 +144,13 @@ impl RemoteSocket {
         async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 
-    /// Sets how long the ack of the next event may take.
+    /// Sets how long to wait for the ack of the next event (default: the server's `ack_timeout`, 30
+    /// s).
     pub fn timeout(&self, timeout: Duration) -> RemoteEmitter {
         self.emitter().timeout(timeout)
     }
 
-    /// Drops the next event instead of queueing it if the transport is not writable.
+    /// Makes the next event volatile: it is dropped, not queued, if the transport is not writable.
     pub fn volatile(&self) -> RemoteEmitter {
         self.emitter().volatile()
     }
@@ -221,6 +222,20 @@ impl Broadcast {
     /// Fetches the selected sockets of all nodes, or with [`local`](Self::local) those of this
     /// node. Other nodes may take up to the [`timeout`](Self::timeout), by default the cluster's
     /// `request_timeout` (5 s).
+    ///
+    /// ```no_run
+    /// use socketio_server::{FetchError, RemoteSocket, Server};
+    ///
+    /// async fn players(io: &Server) -> Result<Vec<RemoteSocket>, FetchError> {
+    ///     match io.to("players").fetch_sockets().await {
+    ///         Err(FetchError::Partial { sockets, missing }) => {
+    ///             println!("{missing} nodes did not reply");
+    ///             Ok(sockets)
+    ///         }
+    ///         result => result,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -34,17 +34,17 @@ impl RemoteEmitter {
         Self { broadcast }
     }
 
-    /// Sets how long the ack may take.
+    /// Sets how long to wait for the ack (default: the server's `ack_timeout`, 30 s).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { broadcast: self.broadcast.timeout(timeout) }
     }
 
-    /// Drops the event instead of queueing it if the transport is not writable.
+    /// Makes the event volatile: it is dropped, not queued, if the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { broadcast: self.broadcast.volatile() }
     }
 
-    /// Sets whether the event may be compressed (default yes). See
+    /// Sets whether the event may be compressed (default `true`). See
     /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(self, compress: bool) -> Self {
         Self { broadcast: self.broadcast.compress(compress) }

@@ -64,7 +64,7 @@ impl ServerEvent {
     ///
     /// # Errors
     ///
-    /// Returns an error if they have another type.
+    /// Returns an error if the arguments have another type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
         Ok(self.args.decode()?)
     }
@@ -79,7 +79,7 @@ impl ServerEvent {
     ///
     /// # Errors
     ///
-    /// Returns an error if the value cannot be encoded. Another one may still be sent.
+    /// Returns an error if the value cannot be encoded. The handler may then send another reply.
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
         let Some(asker) = &self.asker else { return Ok(()) };
         let args = ack_args(value)?;
@@ -195,7 +195,7 @@ pub(super) fn start(
         let Some(place) = Place::take(membership) else {
             let event = args.event();
             membership.counters.here().cluster.too_many_handlers.one();
-            tracing::warn!(target: "socketio::cluster", event, "too many handlers of server-side events");
+            tracing::warn!(target: "socketio::cluster", event, "`max_handlers` handlers of server-side events are running: dropping an event");
             return;
         };
         let (handler, mut event) =

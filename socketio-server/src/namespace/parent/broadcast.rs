@@ -52,7 +52,18 @@ impl ParentNamespace {
     }
 }
 
-/// A broadcast to every child of a [`ParentNamespace`].
+/// A broadcast to every child of a [`ParentNamespace`], under construction.
+///
+/// ```
+/// use socketio_server::Server;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = Server::new();
+/// let games = io.of_pattern("/game-{id}")?;
+/// games.to("referees").except("away").emit("whistle", &())?; // in all games
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ParentBroadcast {
@@ -66,7 +77,7 @@ impl ParentBroadcast {
         Self { each: self.each.to(rooms), ..self }
     }
 
-    /// The same as [`to`](Self::to).
+    /// Does the same as [`to`](Self::to).
     pub fn in_(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
@@ -87,7 +98,7 @@ impl ParentBroadcast {
         Self { each: self.each.volatile(), ..self }
     }
 
-    /// Sets whether the broadcast may be compressed. See
+    /// Sets whether the broadcast may be compressed (default `true`). See
     /// [`Socket::compress`](crate::Socket::compress).
     pub fn compress(self, compress: bool) -> Self {
         Self { each: self.each.compress(compress), ..self }

@@ -178,11 +178,11 @@ impl EngineLog {
         match tokio::time::timeout(self.membership.request_timeout(), restored).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
-                tracing::warn!(target: "socketio::namespace", %nsp, %error, "a session was not restored");
+                tracing::warn!(target: "socketio::namespace", %nsp, %error, "the session store failed, so a client gets a new session");
                 None
             }
             Err(_) => {
-                tracing::warn!(target: "socketio::namespace", %nsp, "a session was not restored in time");
+                tracing::warn!(target: "socketio::namespace", %nsp, "the session store did not respond within `request_timeout`, so a client gets a new session");
                 None
             }
         }

@@ -161,7 +161,7 @@ impl EngineLog {
         let address = address.map(network);
         if !self.handovers().count_failed(address) {
             let limit = self.handovers().max_failed;
-            tracing::debug!(target: "socketio::namespace", ?address, "more than {limit} claims failed (`max_failed_claims`)");
+            tracing::debug!(target: "socketio::namespace", ?address, limit, "an address exceeded `max_failed_claims`: not asking the other nodes for its session");
             return Ok(HandoverOutcome::Unknown);
         }
         let outcome = self.request_handover(pid, None, began).await?;
@@ -189,7 +189,8 @@ impl EngineLog {
         if owned || stored.unwrap_or(true) { Handover::Stored } else { Handover::Unknown }
     }
 
-    /// How long another node may take to hand over a session: an eighth of the `request_timeout`.
+    /// Returns how long another node may take to hand over a session: an eighth of the
+    /// `request_timeout`.
     fn handover_timeout(&self) -> Duration {
         self.membership().request_timeout() / 8
     }

@@ -346,7 +346,8 @@ impl Membership {
             self.counters.here().cluster.queue_full.one();
             tracing::warn!(
                 target: "socketio::cluster",
-                nsp = %self.seat.nsp, "the queue to the other nodes is full"
+                nsp = %self.seat.nsp,
+                "the queue to the other nodes is full, so a message was refused"
             );
         })
     }

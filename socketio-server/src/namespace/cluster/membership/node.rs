@@ -38,8 +38,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Namespace {
-    /// Joins the cluster, if there is an adapter and a runtime, unless this was done before. Returns
-    /// the membership.
+    /// Joins the cluster, if there is an adapter and a runtime, unless this was done before.
+    /// Returns the membership.
     pub(crate) fn join_cluster(&self) -> Option<&Arc<Membership>> {
         let membership = self.membership()?;
         if !membership.started.load(Ordering::Relaxed)
@@ -106,7 +106,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
             Err(error) => {
                 let nsp = &node.membership.seat.nsp;
                 if node.warnings.is_new(&error) {
-                    tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster");
+                    tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster: retrying");
                 }
                 // Events that wait for the log are not held up by a long pause.
                 let mut rest = pause;
@@ -153,7 +153,7 @@ async fn serve(node: &Node, link: &dyn Link) {
         () = watch_rooms(node, link) => {}
         () = watch_order(membership) => {}
         () = too_long => {
-            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "left the cluster before all messages were sent");
+            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "the node left the cluster before it had sent all messages");
         }
     }
 }
@@ -280,9 +280,9 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     if let Err(error) = result {
         let nsp = &node.membership.seat.nsp;
         if node.warnings.is_new(&error) {
-            tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+            tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message was not published, so the other nodes miss it");
         } else {
-            tracing::debug!(target: "socketio::cluster", %nsp, %error, "a message is lost for other nodes");
+            tracing::debug!(target: "socketio::cluster", %nsp, %error, "a message was not published, so the other nodes miss it");
         }
     }
 }
@@ -306,7 +306,7 @@ impl Node {
         let report = || if present { link.room_appeared(room) } else { link.room_vanished(room) };
         if catch_unwind(AssertUnwindSafe(report)).is_err() {
             let nsp = &self.membership.seat.nsp;
-            tracing::error!(target: "socketio::cluster", %nsp, "the adapter panicked at a room");
+            tracing::error!(target: "socketio::cluster", %nsp, "the adapter panicked when a room appeared or vanished");
         }
     }
 
@@ -439,6 +439,6 @@ impl Inbox for Node {
     fn garbage(&self, error: &MessageError) {
         let nsp = &self.membership.seat.nsp;
         self.membership.counters.here().cluster.garbage.one();
-        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message was dropped");
+        tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message of another node was dropped");
     }
 }

@@ -5,8 +5,8 @@
 //! when the log returns it, even if the engine's response to its publication was lost.
 //!
 //! An event that could not be logged is delivered on this node when it is its turn. Earlier events
-//! that the log has accepted and not returned in time are then delivered before it, so that no event
-//! overtakes another.
+//! that the log has accepted and not returned in time are then delivered before it, so that no
+//! event overtakes another.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -317,7 +317,7 @@ impl PublishOrder {
             match action {
                 Some(action) => {
                     if catch_unwind(AssertUnwindSafe(action)).is_err() {
-                        tracing::error!(target: "socketio::cluster", "an action after an event panicked");
+                        tracing::error!(target: "socketio::cluster", "an action that waited for earlier events of the log panicked");
                     }
                 }
                 None => return,
