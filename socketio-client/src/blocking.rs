@@ -29,8 +29,8 @@
 //!
 //! # Panics
 //!
-//! The methods that block must not be called by async code, whose runtime they would stop. They
-//! panic there: "Cannot start a runtime from within a runtime". Use the [async
+//! The methods that block panic if async code calls them ("Cannot start a runtime from within a
+//! runtime"), because they would block the thread of its runtime. Use the [async
 //! socket](crate::Socket) in async code, or `tokio::task::spawn_blocking`.
 
 use std::{fmt, io, sync::Arc, thread, time::Duration};
@@ -52,15 +52,16 @@ use crate::{
 };
 
 /// Connects to the namespace named by the path of a URL, with the default options, and waits until
-/// the server has granted it. To add callbacks before, or to set options, see [`Socket::new`].
+/// the server has accepted the socket. To add callbacks before, or to set options, see
+/// [`Socket::new`].
 ///
 /// # Errors
 ///
-/// The first `connect_error`. This function does not retry.
+/// Returns the error of the first attempt. This function does not retry.
 ///
 /// # Panics
 ///
-/// If async code calls it.
+/// Panics if async code calls it.
 #[track_caller]
 pub fn connect(url: &str) -> Result<Socket, ConnectError> {
     let socket = Socket::new(url, ClientConfig::default(), SocketConfig::default())?;
@@ -101,7 +102,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The URL names no server, the options are invalid, or the operating system starts no thread.
+    /// Returns an error if the URL names no server, the options are invalid, or the operating
+    /// system starts no thread.
     pub fn new(
         url: &str,
         config: ClientConfig,
@@ -117,17 +119,17 @@ impl Socket {
         Ok(Self(Arc::new(Inner { socket, runtime, end: Some(end) })))
     }
 
-    /// Connects, unless the socket is connected, and waits until the server has granted the
-    /// namespace.
+    /// Connects, unless the socket is connected, and waits until the server has accepted the
+    /// socket.
     ///
     /// # Errors
     ///
-    /// The first `connect_error`. Whether the client retries in the background depends on the kind
-    /// of [`ConnectError`].
+    /// Returns the error of the first attempt (`connect_error` in Node). Whether the client retries
+    /// in the background depends on the kind of [`ConnectError`].
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn connect(&self) -> Result<(), ConnectError> {
         self.0.runtime.block_on(self.0.socket.connect())
@@ -138,12 +140,12 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Inactive`] if no connection was requested. Otherwise the last
-    /// `connect_error`, as soon as no attempt follows.
+    /// Returns [`ConnectError::Inactive`] if no connection was requested. Otherwise returns the
+    /// error of the last attempt, as soon as no attempt follows.
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn connected(&self) -> Result<(), ConnectError> {
         self.0.runtime.block_on(self.0.socket.connected())
@@ -154,7 +156,7 @@ impl Socket {
         self.0.socket.id()
     }
 
-    /// Returns whether the server has granted the namespace and the connection is alive.
+    /// Returns whether the server has accepted the socket and the connection is alive.
     pub fn is_connected(&self) -> bool {
         self.0.socket.is_connected()
     }
@@ -164,8 +166,9 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The queue is full, in which case [`ready`](Self::ready) waits for room, or the event cannot
-    /// be encoded.
+    /// Returns [`EmitError::Full`] if the queue is full, in which case [`ready`](Self::ready) waits
+    /// for room. Returns another [`EmitError`] if the event cannot be encoded or is larger than the
+    /// server accepts.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.0.socket.emit(event, args)
     }
@@ -174,7 +177,7 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn ready(&self) {
         self.0.runtime.block_on(self.0.socket.ready());
@@ -189,7 +192,7 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn emit_with_ack<R: DeserializeOwned>(
         &self,
@@ -204,8 +207,9 @@ impl Socket {
     /// argument, and `()` ignores them. Its return value is the ack for the server.
     ///
     /// Callbacks run in a thread of their own, one at a time, in the order of the events. They may
-    /// block: acks and pings are still answered, and further events wait. A callback that waits for
-    /// an event with [`next`](Self::next) therefore does not get it.
+    /// block: meanwhile the socket still resolves acks and replies to pings, and further events
+    /// wait. A callback that waits for an event with [`next`](Self::next) therefore does not get
+    /// it.
     ///
     /// The callback should use the socket of its argument. A callback that captures a handle keeps
     /// the connection alive.
@@ -253,11 +257,12 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`NextError::Timeout`], or the socket is disconnected first. See [`NextError`].
+    /// Returns [`NextError::Timeout`] if the event does not arrive in time. See [`NextError`] for
+    /// the other errors.
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn next<T: DeserializeOwned>(
         &self,
@@ -267,7 +272,7 @@ impl Socket {
         self.prepare_next(event).wait(timeout)
     }
 
-    /// Holds the next event of this name that arrives from now on, for [`Next::wait`].
+    /// Keeps the next event of this name that arrives from now on, until [`Next::wait`] returns it.
     pub fn prepare_next<T: DeserializeOwned>(&self, event: &str) -> Next<T> {
         Next { next: self.0.socket.next(event), socket: self.clone() }
     }
@@ -277,7 +282,7 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn disconnect(&self) {
         self.0.socket.disconnect();
@@ -310,11 +315,12 @@ impl<T: DeserializeOwned> Next<T> {
     ///
     /// # Errors
     ///
-    /// [`NextError::Timeout`], or the socket is disconnected first. See [`NextError`].
+    /// Returns [`NextError::Timeout`] if the event does not arrive in time. See [`NextError`] for
+    /// the other errors.
     ///
     /// # Panics
     ///
-    /// If async code calls it.
+    /// Panics if async code calls it.
     #[track_caller]
     pub fn wait(self, timeout: Duration) -> Result<T, NextError> {
         let Self { next, socket } = self;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Connects to the namespace named by the path of a URL, over a new connection, and waits until the
-/// server has granted it.
+/// server has accepted the socket. The query of the URL is sent with the request.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -31,7 +31,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The first `connect_error`. This function does not retry. To keep trying, use a [`Manager`].
+/// Returns the error of the first attempt (`connect_error` in Node). This function does not retry.
+/// To retry, use a [`Manager`].
 pub async fn connect(url: &str) -> Result<Socket, ConnectError> {
     connect_with(url, ClientConfig::default()).await
 }
@@ -40,7 +41,7 @@ pub async fn connect(url: &str) -> Result<Socket, ConnectError> {
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// Returns the errors of [`connect`].
 pub async fn connect_with(url: &str, config: ClientConfig) -> Result<Socket, ConnectError> {
     let target = Target::parse(url).map_err(ClientError::from)?;
     let nsp = target.nsp.clone();
@@ -93,8 +94,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The URL names no server, the options are invalid, or the call is made outside of a tokio
-    /// runtime.
+    /// Returns an error if the URL names no server, the options are invalid, or the call is made
+    /// outside of a tokio runtime.
     pub fn socket(&self, url: &str) -> Result<Socket, ClientError> {
         self.find(url, self.config.multiplex)
     }
@@ -104,7 +105,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`socket`](Self::socket).
+    /// Returns the errors of [`socket`](Self::socket).
     pub fn new_socket(&self, url: &str) -> Result<Socket, ClientError> {
         self.find(url, false)
     }

@@ -9,7 +9,8 @@ use socketio_parser::{Limits, Parser};
 
 use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnection};
 
-/// The options of a [`Manager`](crate::Manager), which is one connection.
+/// The options of a [`Manager`](crate::Manager), which is one connection. The defaults are those of
+/// Node's client, unless the option says otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -96,9 +97,9 @@ impl ClientConfig {
         self
     }
 
-    /// Sets the time limit of each of three steps: opening the connection, the function that
-    /// provides `auth`, and the response to CONNECT (default 20 s; Node limits only the first).
-    /// `None` means no limit.
+    /// Sets the time limit of each of three steps: opening the connection, calling the function
+    /// that provides `auth`, and waiting for the response to CONNECT (default 20 s; Node limits
+    /// only the first step). `None` means no limit.
     ///
     /// ```
     /// use std::time::Duration;
@@ -111,9 +112,9 @@ impl ClientConfig {
         self
     }
 
-    /// Sets how long the client may take to send pending events after a disconnection, after
-    /// [`close`](crate::Manager::close) or after the drop of the last handle (default 3 s). Events
-    /// still unsent after that time are lost.
+    /// Sets how long the client may take to send pending events after
+    /// [`disconnect`](crate::Socket::disconnect), after [`close`](crate::Manager::close) or after
+    /// the drop of the last handle (default 3 s). Events still unsent after that time are lost.
     ///
     /// The client sends DISCONNECT only after the server has read the preceding events. On a
     /// WebSocket the client learns this from the pong to a ping, over polling from the response to
@@ -135,9 +136,9 @@ impl ClientConfig {
         self
     }
 
-    /// Sets whether sockets connect as soon as they are created (default yes). If not, they connect
-    /// on [`Socket::connect`](crate::Socket::connect). Handlers that are added before that call
-    /// miss no event, regardless of the connection's thread.
+    /// Sets whether sockets connect as soon as they are created (default `true`). If not, they
+    /// connect on [`Socket::connect`](crate::Socket::connect). Handlers that are added before that
+    /// call miss no event.
     ///
     /// ```
     /// use socketio_client::ClientConfig;
@@ -150,7 +151,7 @@ impl ClientConfig {
     }
 
     /// Sets whether a [`Client`](crate::Client) uses one connection for several namespaces of a
-    /// server (default yes; `multiplex` in Node, and the opposite of `forceNew`).
+    /// server (default `true`; `multiplex` in Node, and the opposite of `forceNew`).
     ///
     /// ```
     /// use socketio_client::ClientConfig;
@@ -287,13 +288,15 @@ impl Default for SocketConfig {
 }
 
 impl SocketConfig {
-    /// Sets the payload of CONNECT (`handshake.auth` on the server): an object, or nothing (the
-    /// default). A value that cannot be serialized causes a `connect_error`.
+    /// Sets the payload of CONNECT (`handshake.auth` on the server). The protocol allows an object,
+    /// such as a struct or a map, or nothing (the default). Any other value, and a value that
+    /// cannot be serialized, causes [`ConnectError::Auth`](crate::ConnectError::Auth).
     ///
     /// ```
+    /// use serde_json::json;
     /// use socketio_client::SocketConfig;
     ///
-    /// let config = SocketConfig::default().auth("secret");
+    /// let config = SocketConfig::default().auth(&json!({ "token": "secret" }));
     /// ```
     pub fn auth<T: Serialize + ?Sized>(mut self, auth: &T) -> Self {
         self.auth = match serde_json::to_value(auth) {
@@ -310,8 +313,9 @@ impl SocketConfig {
     }
 
     /// Sets a function that provides [`auth`](Self::auth). The client calls it for every
-    /// connection, so that a reconnection never uses an expired token. If it fails, the socket
-    /// emits `connect_error` and the client calls it again later.
+    /// connection, so that a reconnection never uses an expired token. If the function fails, the
+    /// handlers of `connect_error` get [`ConnectError::Auth`](crate::ConnectError::Auth), and the
+    /// client calls the function again after the delay of [`Reconnection`].
     ///
     /// ```
     /// use serde_json::json;
@@ -336,15 +340,16 @@ impl SocketConfig {
         self
     }
 
-    /// Sends every event that is not volatile until the server has acknowledged it, at most
-    /// `retries + 1` times, one event at a time and in order (default: off). The server must
-    /// acknowledge each of these events, and may receive an event twice. A caller that waits for an
-    /// ack keeps waiting when the connection is lost. The ack timeout starts
-    /// with each attempt, so time in which an event cannot be sent does not count.
+    /// Makes the client send every event that is not volatile again until the server has
+    /// acknowledged it, at most `retries + 1` times (default: each event is sent once). The events
+    /// are sent one at a time, in order. The server must acknowledge each of them, and may receive
+    /// an event twice. A caller that waits for an ack keeps waiting when the connection is lost.
+    /// The ack timeout starts with each attempt, so time in which an event cannot be sent does not
+    /// count.
     ///
-    /// Since the events are sent one at a time, only the first of them leaves before a disconnection
-    /// or the drop of the last handle. The others wait for the next connection, as in Node, and are
-    /// lost with the last handle.
+    /// Because the events are sent one at a time, only the first of them is sent before a
+    /// disconnection or the drop of the last handle. The others wait for the next connection, as in
+    /// Node, and are lost with the last handle.
     ///
     /// ```
     /// use socketio_client::SocketConfig;
@@ -356,8 +361,8 @@ impl SocketConfig {
         self
     }
 
-    /// Sets how long an ack may take (default 30 s; Node has no limit). The time runs from the call
-    /// of emit, or with [`retries`](Self::retries) from each attempt.
+    /// Sets how long to wait for an ack (default 30 s; Node has no limit). The time starts with the
+    /// call of `emit_with_ack`, or with [`retries`](Self::retries) with each attempt.
     ///
     /// ```
     /// use std::time::Duration;
@@ -371,7 +376,8 @@ impl SocketConfig {
     }
 
     /// Sets how many packets may wait to be sent while the connection is missing or slow (default
-    /// 10 000). Above the limit, emit fails with [`EmitError::Full`](crate::EmitError::Full).
+    /// 10 000; Node has no limit). Above the limit, `emit` returns
+    /// [`EmitError::Full`](crate::EmitError::Full).
     ///
     /// ```
     /// use socketio_client::SocketConfig;

@@ -9,7 +9,7 @@ use socketio_parser::{ArgsError, DecodeAckError, EncodeError, NspError};
 
 use crate::{engine::EngineError, url::UrlError};
 
-/// Why a client could not be created.
+/// The reason why a client could not be created.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -17,7 +17,7 @@ pub enum ClientError {
     #[error(transparent)]
     Url(#[from] UrlError),
     /// The client was created outside of a tokio runtime. It needs one to run its task.
-    #[error("not inside a tokio runtime")]
+    #[error("a client must be created inside a tokio runtime")]
     NoRuntime,
     /// The operating system did not start the thread of a blocking socket.
     #[error("cannot start the thread of the connection: {0}")]
@@ -27,8 +27,8 @@ pub enum ClientError {
     Engine(Arc<EngineError>),
 }
 
-/// Why a socket is not connected: the value of the event `connect_error`, and the error of
-/// [`connect`](crate::connect).
+/// The reason why a socket is not connected: the value of the event `connect_error`, and the error
+/// of [`connect`](crate::connect).
 ///
 /// After [`Transport`](Self::Transport), [`Timeout`](Self::Timeout), [`Auth`](Self::Auth) and
 /// [`Closed`](Self::Closed) the client tries again, unless reconnection is off or the application
@@ -66,9 +66,9 @@ pub enum ConnectError {
     #[error(transparent)]
     Namespace(#[from] NspError),
     /// No connection was requested, see [`Socket::connected`](crate::Socket::connected).
-    #[error("no connection was requested")]
+    #[error("no connection was requested: call `Socket::connect`")]
     Inactive,
-    /// The connection ended before the server granted the namespace.
+    /// The connection ended before the server accepted the socket.
     #[error("{0}")]
     Closed(DisconnectReason),
     /// The runtime that ran the connection has shut down.
@@ -90,7 +90,7 @@ impl ConnectError {
     }
 }
 
-/// Why an event was not sent.
+/// The reason why an event was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
@@ -99,7 +99,7 @@ pub enum EmitError {
     Full,
     /// The event is larger than the `maxPayload` that the server announced in its handshake. The
     /// server would close the connection if it were sent.
-    #[error("maxPayload of {limit} bytes exceeded")]
+    #[error("the event exceeds the server's maxPayload of {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
@@ -115,7 +115,7 @@ pub enum EmitError {
     Stopped,
 }
 
-/// Why no ack arrived.
+/// The reason why an awaited ack has no value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckError {
@@ -136,9 +136,10 @@ pub enum AckError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The server's handler failed and the server sent the error as the ack: `{ "error": message,
-    /// "data": … }`, as the servers of this project do. A type that reads a field `error` receives such
-    /// an object as a value, and so does a type of any shape, such as [`Value`](crate::Value).
+    /// The server's handler failed. In place of the ack's value, the server sent `{ "error":
+    /// message, "data": … }`, as the servers of this project do. If the awaited type has a field
+    /// `error` or accepts any value, such as [`Value`](crate::Value), the object is returned as the
+    /// value instead.
     ///
     /// ```no_run
     /// use socketio_client::{AckError, Socket};
@@ -164,11 +165,12 @@ pub enum AckError {
     Decode(#[from] ArgsError),
 }
 
-/// Why [`Socket::next`](crate::Socket::next) got no event.
+/// The reason why [`Socket::next`](crate::Socket::next) got no event.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NextError {
-    /// The socket was disconnected. The event may have been lost, even if the socket connects again.
+    /// The socket was disconnected. The event may have been lost, even if the socket connects
+    /// again.
     #[error("{0}")]
     Disconnected(DisconnectReason),
     /// The socket could not be connected, and the client does not try again by itself.
@@ -195,23 +197,26 @@ impl From<DecodeAckError> for AckError {
     }
 }
 
-/// Why a socket was disconnected. `Display` gives the texts of Node.
+/// The reason why a socket was disconnected. `Display` writes Node's strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The server disconnected the socket. It connects again only if the application asks for it.
+    /// "io server disconnect": the server disconnected the socket. The socket connects again only
+    /// if the application calls [`connect`](crate::Socket::connect).
     IoServerDisconnect,
-    /// [`disconnect`](crate::Socket::disconnect) was called.
+    /// "io client disconnect": the application called [`disconnect`](crate::Socket::disconnect).
     IoClientDisconnect,
-    /// The server's pings stopped arriving.
+    /// "ping timeout": the server's pings stopped arriving.
     PingTimeout,
-    /// The connection was closed.
+    /// "transport close": the connection was closed.
     TransportClose,
-    /// The connection failed.
+    /// "transport error": the connection failed, or the server sent a message larger than
+    /// [`EngineOptions::max_payload`](crate::EngineOptions::max_payload).
     TransportError,
-    /// The server sent an invalid packet, or more than the limits allow.
+    /// "parse error": the server sent an invalid packet, or one that exceeds
+    /// [`Limits`](crate::Limits).
     ParseError,
-    /// The manager was closed, or its last handle was dropped.
+    /// "forced close": the application closed the manager, or dropped its last handle.
     ForcedClose,
 }
 

@@ -1,7 +1,22 @@
-//! A Socket.IO client for tokio: namespaces, acknowledgements, reconnection, connection state recovery.
+//! A Socket.IO client for tokio: namespaces, acknowledgements, reconnection, connection state
+//! recovery.
 //!
-//! It connects to servers of Socket.IO v3 and v4, those of Node and others, over HTTP long-polling,
-//! WebSocket and WebTransport (feature `webtransport`).
+//! It connects to servers of Socket.IO v3 and v4 over HTTP long-polling, WebSocket and WebTransport
+//! (feature `webtransport`). The package is named `socketio-async-client`, its library
+//! `socketio_client`.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let io = socketio_server::Server::new();
+//! # io.of("/chat").on("say", |socketio_server::Data(text): socketio_server::Data<String>| text.len());
+//! # let url = format!("http://{}/chat", io.bind("127.0.0.1:0").await?.local_addr()?);
+//! let chat = socketio_client::connect(&url).await?; // "http://localhost:3000/chat"
+//! chat.emit("typing", &())?;
+//! let length: usize = chat.emit_with_ack("say", "hello").await?;
+//! assert_eq!(length, 5);
+//! # Ok(()) }
+//! ```
 //!
 //! - [`connect`] returns a [`Socket`] as soon as the server has accepted it. [`Manager`] is one
 //!   connection with its namespaces, which reconnects whenever it is lost. [`Client`] finds the
@@ -16,6 +31,9 @@
 //! *waits* does not delay the others. A handler that computes for long blocks its worker thread,
 //! and with it this connection and perhaps others. Use `tokio::task::spawn_blocking` for such work.
 //! The task ends when the last handle ([`Manager`], [`Socket`], [`Events`]) is dropped.
+//!
+//! Events that the server sends right after the connection may arrive before the application has
+//! added a handler. To miss none, add the handlers before the socket connects:
 //!
 //! ```
 //! use socketio_client::{ClientConfig, Data, Manager, Socket};
@@ -34,7 +52,7 @@
 //! socket.on("said", |Data((who, text)): Data<(String, String)>| async move {
 //!     println!("{who}: {text}");
 //! });
-//! socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers the server
+//! socket.on("id?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // the ack for the server
 //! socket.connect().await?;
 //! let length: usize = socket.emit_with_ack("say", "hello").await?;
 //! assert_eq!(length, 5);
@@ -43,8 +61,21 @@
 //!
 //! Programs without an async runtime use the module `blocking` (feature `blocking`).
 //!
-//! Every queue is bounded, and every response of a server has a deadline: see [`ClientConfig`] and
-//! [`SocketConfig`].
+//! Every queue is bounded. Opening a connection, joining a namespace and every awaited ack have a
+//! deadline. [`ClientConfig`], [`SocketConfig`] and [`EngineOptions`] set the limits.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `msgpack` (default) | [`Parser::MsgPack`], the packets of `socket.io-msgpack-parser` |
+//! | `blocking` | [`blocking::Socket`], for programs without an async runtime |
+//! | `rustls-ring` or `rustls-aws-lc`, and `native-roots` or `webpki-roots` | TLS by rustls, see [`Tls`] |
+//! | `rustls` | [`Tls::rustls`]: rustls with your own configuration |
+//! | `native-tls` | TLS by the operating system's library |
+//! | `webtransport` | [`Transport::WebTransport`]: HTTP/3 over QUIC (enables `rustls-ring`) |
+//!
+//! Without a feature for TLS, `https` and `wss` URLs are refused.
 
 #![warn(clippy::indexing_slicing)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -24,8 +24,10 @@ use crate::{
 };
 
 /// One connection to a server, which reconnects when it is lost. A clone is another handle of the
-/// same connection. The connection ends when the last handle is dropped; sockets are handles too.
-/// Events emitted before are still sent while the runtime is alive, within
+/// same connection.
+///
+/// The connection ends when the last handle is dropped. Sockets are handles too. Events that were
+/// emitted before are still sent while the runtime is alive, within
 /// [`close_timeout`](crate::ClientConfig::close_timeout).
 ///
 /// ```
@@ -74,8 +76,8 @@ impl WeakManager {
 }
 
 impl Manager {
-    /// Creates a connection to the server of a URL, with the default options. It opens for the
-    /// first [`socket`](Self::socket).
+    /// Creates a manager for the server of a URL, with the default options. Its connection opens
+    /// when the first [`socket`](Self::socket) connects.
     ///
     /// Scheme, host, port and query of the URL are used, the path is not. The default scheme is
     /// `https`. As in Node, user and password in a URL are not sent. Use
@@ -83,16 +85,16 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// The URL names no server, or the call is made outside of a tokio runtime.
+    /// Returns an error if the URL names no server, or the call is made outside of a tokio runtime.
     pub fn new(url: &str) -> Result<Self, ClientError> {
         Self::with_config(url, ClientConfig::default())
     }
 
-    /// Creates a connection with the given options.
+    /// Creates a manager with the given options.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), or the options are invalid.
+    /// Returns the errors of [`new`](Self::new), and an error if the options are invalid.
     pub fn with_config(url: &str, config: ClientConfig) -> Result<Self, ClientError> {
         Self::open_target(Target::parse(url)?, config)
     }
@@ -119,8 +121,8 @@ impl Manager {
         &self.0.shared
     }
 
-    /// Returns the socket of a namespace, the same socket each time. It connects at once, unless
-    /// [`auto_connect`](ClientConfig::auto_connect) is off.
+    /// Returns the socket of a namespace. Further calls return the same socket. The socket connects
+    /// at once, unless [`auto_connect`](ClientConfig::auto_connect) is off.
     ///
     /// A name with a comma needs the parser [`MsgPack`](crate::Parser). With another parser the
     /// socket is not connected: `connect_error` reports
@@ -139,7 +141,7 @@ impl Manager {
     /// let manager = Manager::with_config(&url, config)?;
     /// let chat = manager.socket("/chat");
     /// chat.on("said", |Data(text): Data<String>| async move { println!("{text}") });
-    /// chat.connect().await?; // nothing that is said from now on is missed
+    /// chat.connect().await?; // the handler misses no event
     /// # Ok(()) }
     /// ```
     pub fn socket(&self, nsp: &str) -> Socket {
@@ -242,9 +244,9 @@ impl Manager {
         self.shared().signal().request_made();
     }
 
-    /// Closes the connection. It opens again when a socket connects or [`open`](Self::open) is
-    /// called. Its sockets are disconnected ("forced close") but stay active, so they connect again
-    /// with the next connection.
+    /// Closes the connection. The connection opens again when a socket connects or
+    /// [`open`](Self::open) is called. Its sockets are disconnected ("forced close") but stay
+    /// active, so they connect again with the next connection.
     ///
     /// Events that connected sockets emitted before are sent first, within
     /// [`close_timeout`](ClientConfig::close_timeout). Events still unsent after that time are
@@ -268,12 +270,13 @@ impl Manager {
         self.shared().signal().request_made();
     }
 
-    /// Reports that the network has changed, for example because a phone left the Wi-Fi. The
-    /// connection is then lost, although the operating system does not say so. It ends at once with
-    /// "transport close", without a packet to the server, and the client reconnects as after any
-    /// loss. Without this call, the client notices the loss when a ping is overdue. A connection
-    /// that is being opened is opened anew, as part of the same attempt. Does nothing otherwise.
-    /// Node's client ends its connection too when the browser goes offline.
+    /// Tells the client that the network has changed, for example because a phone left the Wi-Fi.
+    /// The connection is then lost, although the operating system does not report it. The client
+    /// ends the connection at once with "transport close", without a packet to the server, and
+    /// reconnects as after any loss. Without this call, the client notices the loss when a ping is
+    /// overdue. A connection that is being opened is opened again, as part of the same attempt.
+    /// Does nothing if there is no connection. Node's client ends its connection too when the
+    /// browser goes offline.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

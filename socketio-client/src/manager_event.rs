@@ -15,7 +15,7 @@ pub enum ManagerEvent {
     Open,
     /// The connection could not be opened.
     Error(ConnectError),
-    /// The server's ping has arrived, and the client has answered it.
+    /// The server's ping has arrived, and the client has sent the pong.
     Ping,
     /// The session switched to another transport.
     Upgrade(Transport),
@@ -33,7 +33,7 @@ pub enum ManagerEvent {
     },
     /// The client starts its nth attempt to reconnect.
     ReconnectAttempt(u32),
-    /// The nth attempt reconnected the client.
+    /// The nth attempt has reconnected the client.
     Reconnect(u32),
     /// An attempt has failed.
     ReconnectError(ConnectError),

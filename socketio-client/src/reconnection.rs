@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Sets whether, how often and after which delays the client reconnects.
+/// The reconnection policy: whether, how often and after which delays the client reconnects. By
+/// default, the client reconnects without a limit of attempts.
 ///
 /// The delay before attempt n is `delay · 2^(n-1)`, plus or minus a random part, and at most
 /// `delay_max`. This is the formula of Node.
@@ -87,13 +88,19 @@ impl Reconnection {
         self
     }
 
-    /// Sets whether the first attempt after a lost connection has no delay (default no, as in
-    /// Node). The delays then begin with the second attempt. A server whose clients all lose their
-    /// connections at once gets all their first attempts at once, so use it where connections are
-    /// lost one by one, as with phones that change networks.
+    /// Sets whether the first attempt after a lost connection has no delay (default `false`, as in
+    /// Node). The delays then begin with the second attempt. If all clients of a server lose their
+    /// connections at once, the server gets all their first attempts at once. Use this option for
+    /// clients that lose their connections one by one, such as phones that change networks.
     ///
     /// With [`remember_upgrade`](crate::EngineOptions::remember_upgrade) as well, a client that had
     /// a WebSocket opens the next one without polling first.
+    ///
+    /// ```
+    /// use socketio_client::Reconnection;
+    ///
+    /// let reconnection = Reconnection::default().immediate(true);
+    /// ```
     pub fn immediate(mut self, immediate: bool) -> Self {
         self.immediate = immediate;
         self

@@ -13,7 +13,7 @@ use crate::{
     socket::{NamespaceSlot, Socket},
 };
 
-/// A listener that has just been added: the value of `on`, `once`, `on_any` and their like.
+/// A listener that has just been added. Returned by `on`, `once`, `on_any` and similar methods.
 ///
 /// It dereferences to the socket or manager that the listener was added to, so that calls can be
 /// chained. It may be ignored. Dropping it does not remove the listener.
@@ -89,9 +89,9 @@ enum Place {
 }
 
 impl ListenerHandle {
-    /// Removes the listener. A run that has started finishes. Returns whether the listener was
-    /// still there: not removed before, not a listener that runs once and has run, and not dropped
-    /// with its connection.
+    /// Removes the listener. A run that has started finishes. Returns `false` if there was nothing
+    /// to remove: the listener was removed before, was added with `once` and has run, or its
+    /// connection was dropped.
     pub fn remove(&self) -> bool {
         match &self.place {
             Place::Socket(slot) => slot.upgrade().is_some_and(|slot| slot.remove_listener(self.id)),

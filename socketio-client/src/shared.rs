@@ -249,7 +249,7 @@ impl Shared {
 
     /// Calls the listeners, which are user code.
     pub(crate) fn notify(&self, event: &ManagerEvent) {
-        tracing::debug!(target: "socketio::client", event = event.name(), "manager");
+        tracing::debug!(target: "socketio::client", event = event.name(), "an event of the manager");
         let listeners = lock(&self.listeners).clone();
         for listener in listeners.iter() {
             if catch_unwind(AssertUnwindSafe(|| (listener.handler)(event))).is_err() {

@@ -7,14 +7,14 @@ use std::net::Ipv6Addr;
 
 use socketio_parser::{Nsp, NspError};
 
-/// Why a URL does not name a server.
+/// The reason why a URL does not name a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
     /// The scheme is not `http`, `https`, `ws` or `wss`.
-    #[error("unknown scheme: {0:?}")]
+    #[error("unknown scheme {0:?} in the URL: use http, https, ws or wss")]
     Scheme(String),
-    /// The URL has no host. Outside of a browser, a path cannot be relative to a page.
+    /// The URL has no host. Unlike in a browser, a path alone is not a URL.
     #[error("no host in the URL")]
     NoHost,
     /// The host is neither an ASCII name (other names need their `xn--` form) nor an IP address
@@ -185,7 +185,8 @@ mod tests {
         assert_eq!(error("http://h:abc"), "invalid port: \"abc\"");
         assert_eq!(error("http://h:0x50"), "invalid port: \"0x50\"");
         assert_eq!(error("http://a b"), "invalid host: \"a b\"");
-        assert_eq!(error("ftp://woot.com"), "unknown scheme: \"ftp\"");
+        let scheme = "unknown scheme \"ftp\" in the URL: use http, https, ws or wss";
+        assert_eq!(error("ftp://woot.com"), scheme);
         for url in ["/chat", "", "http://", "http:///x", "http://:80", "http://ann:secret@"] {
             assert_eq!(error(url), "no host in the URL");
         }

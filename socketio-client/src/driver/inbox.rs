@@ -15,7 +15,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// The approximate memory of an item in the inbox. A queue that grows is half empty.
+    /// Returns the approximate memory of an item in the inbox. A queue that grows is half empty.
     fn cost(&self) -> usize {
         let heap = if let Self::Event { args, .. } = self { args.heap_bytes() } else { 0 };
         heap + 2 * size_of::<Self>()

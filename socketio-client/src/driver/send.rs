@@ -125,7 +125,7 @@ impl Driver {
     fn fail(&mut self, nsp: &Nsp, unsent: Vec<(Option<Waiter>, AckError)>) {
         for (waiter, error) in unsent {
             if let AckError::Emit(error) = &error {
-                tracing::error!(target: "socketio::client", %nsp, %error, "dropped an event");
+                tracing::error!(target: "socketio::client", %nsp, %error, "an event was dropped");
             }
             if let Some(waiter) = waiter {
                 self.deliver_ack(waiter, Err(error));

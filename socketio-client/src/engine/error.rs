@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::url::UrlError;
 
-/// Why a session could not be opened, or why it failed. `Display` gives Node's text if Node has
-/// one. The [`source`](Error::source) is the cause.
+/// The reason why a session could not be opened, or why it failed. `Display` writes Node's text if
+/// Node has one. The [`source`](Error::source) is the cause.
 ///
 /// ```
 /// use socketio_client::{EngineError, RequestError};
@@ -41,7 +41,7 @@ pub enum EngineError {
     #[error("TLS cannot be set up")]
     Tls(#[source] Box<dyn Error + Send + Sync>),
     /// The function that provides headers failed.
-    #[error("cannot get the headers")]
+    #[error("the function that provides headers failed")]
     Headers(#[source] Box<dyn Error + Send + Sync>),
     /// A GET request of long-polling failed.
     #[error("xhr poll error")]
@@ -103,7 +103,7 @@ impl EngineError {
     }
 }
 
-/// Why a request, a WebSocket or a WebTransport session failed.
+/// The reason why a request, a WebSocket or a WebTransport session failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -112,7 +112,7 @@ pub enum RequestError {
     Connect {
         /// The host of the server or the proxy.
         host: String,
-        /// Its port.
+        /// The port of the server or the proxy.
         port: u16,
         /// The cause.
         source: io::Error,
@@ -146,11 +146,10 @@ pub enum RequestError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The request took longer than
-    /// [`EngineOptions::request_timeout`](crate::EngineOptions::request_timeout), or the connection
-    /// of an upgrade took longer than
-    /// [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout), as may a
-    /// WebTransport connection.
+    /// A request took longer than
+    /// [`EngineOptions::request_timeout`](crate::EngineOptions::request_timeout), or a connection
+    /// for an upgrade or for WebTransport took longer than
+    /// [`EngineOptions::upgrade_timeout`](crate::EngineOptions::upgrade_timeout).
     #[error("timeout after {0:?}")]
     Timeout(Duration),
     /// The connection broke.

@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::dial::{Connector, Proxy, TcpConnector, Tls};
 
-/// The options of the connection to the server: transports, headers, TLS, proxy, limits. One value
-/// can serve any number of connections.
+/// The options of the connection to the server: transports, headers, TLS, proxy, limits. The
+/// defaults are those of Node's client, unless the option says otherwise.
 ///
 /// ```
 /// use socketio_client::{EngineOptions, Transport};
@@ -129,8 +129,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether the client tries the next transport if one cannot open the session (default
-    /// no).
+    /// Sets whether the client tries the next of the [`transports`](Self::transports) if one cannot
+    /// open the session (default `false`).
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -142,7 +142,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether a polling session is upgraded to WebSocket (default yes).
+    /// Sets whether a polling session is upgraded to another of the
+    /// [`transports`](Self::transports) (default `true`).
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -155,8 +156,8 @@ impl EngineOptions {
     }
 
     /// Sets whether a connection starts with WebSocket if the previous connection used it
-    /// successfully (default no). After a failure, the order of [`transports`](Self::transports)
-    /// applies again.
+    /// successfully (default `false`). After a failure, the order of
+    /// [`transports`](Self::transports) applies again.
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -180,7 +181,7 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether the path ends with a slash (default yes, as Node's servers expect).
+    /// Sets whether the path ends with a slash (default `true`, as Node's servers expect).
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -192,8 +193,8 @@ impl EngineOptions {
         self
     }
 
-    /// Adds a parameter to the query of every request. With any such parameter, the query of the
-    /// URL is not used.
+    /// Adds a parameter to the query of every request. If at least one parameter is added, the
+    /// query of the URL is not used.
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -297,7 +298,7 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether binary data is sent as base64, also over WebSocket (default no). Use it for
+    /// Sets whether binary data is sent as base64 over WebSocket too (default `false`). Use it for
     /// servers and proxies that accept only text.
     ///
     /// ```
@@ -310,8 +311,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether each request has a unique parameter, so that no cache responds to it. By
-    /// default, as in Node, polling requests have one and WebSocket requests do not.
+    /// Sets whether each request has a unique query parameter, so that no cache responds to it. By
+    /// default, as in Node, polling requests have the parameter and WebSocket requests do not.
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -335,7 +336,7 @@ impl EngineOptions {
         self
     }
 
-    /// Sets whether the client returns the server's cookies (default yes, because load balancers
+    /// Sets whether the client returns the server's cookies (default `true`, because load balancers
     /// with sticky sessions need it; Node's client does so only with `withCredentials`). Cookies
     /// are kept by name across reconnections until they expire. At most 64 cookies of at most 4096
     /// bytes are kept; others are ignored. They are sent only to this server.
@@ -402,7 +403,9 @@ impl EngineOptions {
         self.max_payload
     }
 
-    /// Sets how many packets may wait to be sent (default 8192).
+    /// Sets how many packets a session may queue (default 8192). Further packets wait in the queues
+    /// of their sockets
+    /// ([`SocketConfig::max_queued_packets`](crate::SocketConfig::max_queued_packets)).
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -414,8 +417,8 @@ impl EngineOptions {
         self
     }
 
-    /// Sets how many bytes may wait to be sent (default 8 MiB). A queue of which at least half
-    /// is free accepts one packet of any size.
+    /// Sets how many bytes of packets a session may queue (default 8 MiB). If at least half of the
+    /// queue is free, it accepts one packet of any size.
     ///
     /// ```
     /// use socketio_client::EngineOptions;
@@ -445,7 +448,7 @@ impl EngineOptions {
         self
     }
 
-    /// Connects through an HTTP proxy (default none).
+    /// Connects through an HTTP proxy (default none). See [`Proxy`] for an example.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.route = Route::Through(proxy);
         self
@@ -477,9 +480,9 @@ impl EngineOptions {
         self
     }
 
-    /// Accepts a server's certificate over WebTransport by the SHA-256 hash of its DER form (default
-    /// none). For development, where no certificate authority vouches for the server. Then
-    /// [`tls`](Self::tls) has no effect on WebTransport.
+    /// Accepts a server's certificate over WebTransport by the SHA-256 hash of its DER form
+    /// (default none). For development with a certificate that no authority has signed. With a
+    /// hash, [`tls`](Self::tls) has no effect on WebTransport.
     ///
     /// The server proves that it owns the key of the certificate. In contrast to
     /// `serverCertificateHashes` in browsers, the period of validity does not matter.

@@ -9,9 +9,9 @@ use socketio_parser::AckId;
 use super::Socket;
 use crate::error::{EmitError, HandlerError};
 
-/// Extractor: sends the ack that the server waits for.
+/// Extractor that sends the ack of the server's event.
 ///
-/// Only the first ack of an event is sent. If the `Ack` is dropped without sending, the server
+/// Only the first ack of an event is sent. If an `Ack` is dropped without being sent, the server
 /// keeps waiting, as in Node.
 ///
 /// ```no_run
@@ -36,8 +36,8 @@ impl Ack {
     ///
     /// # Errors
     ///
-    /// The value cannot be encoded, the connection of the event has ended, or the outgoing queue is
-    /// full. In each case nothing is sent.
+    /// Returns an error if the value cannot be encoded, the connection of the event has ended, or
+    /// the outgoing queue is full. In each case nothing is sent.
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.0.as_ref().map_or(Ok(()), |responder| responder.send(args))
     }

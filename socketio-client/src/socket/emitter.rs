@@ -63,17 +63,18 @@ impl<'a> Emitter<'a> {
         Self { socket, timeout: None, volatile: false, compress: true }
     }
 
-    /// Sets how long the ack may take.
+    /// Sets how long to wait for the ack (default:
+    /// [`ack_timeout`](crate::SocketConfig::ack_timeout), 30 s).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// Drops the event, instead of queueing it, if the transport is not writable.
+    /// Makes the event volatile: it is dropped, not queued, if the transport is not writable.
     pub fn volatile(self) -> Self {
         Self { volatile: true, ..self }
     }
 
-    /// Sets whether the event may be compressed (default yes). See [`Socket::compress`].
+    /// Sets whether the event may be compressed (default `true`). See [`Socket::compress`].
     pub fn compress(self, compress: bool) -> Self {
         Self { compress, ..self }
     }
@@ -82,8 +83,8 @@ impl<'a> Emitter<'a> {
     ///
     /// # Errors
     ///
-    /// The queue is full, or the event cannot be encoded. Dropping a volatile event is not an
-    /// error.
+    /// Returns an error if the queue is full, or if the event cannot be encoded or is larger than
+    /// the server accepts. A volatile event that was dropped is not an error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         if self.retries() {
             return self.queue_retried(event, args, None);
@@ -101,7 +102,7 @@ impl<'a> Emitter<'a> {
     ///
     /// # Errors
     ///
-    /// See [`AckError`]. A volatile event that was dropped gets no ack: [`AckError::Disconnected`].
+    /// See [`AckError`]. For a volatile event that was dropped, returns [`AckError::Disconnected`].
     pub async fn emit_with_ack<R: DeserializeOwned>(
         self,
         event: &str,
@@ -137,7 +138,7 @@ impl<'a> Emitter<'a> {
         ///
         /// # Errors
         ///
-        /// As [`emit`](Self::emit).
+        /// Returns the errors of [`emit`](Self::emit).
         fn emit_event(self) -> Result<(), EmitError>;
 
         /// Sends a typed event and waits for its ack. See [`Socket::emit_event_with_ack`].

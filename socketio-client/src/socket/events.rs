@@ -18,7 +18,7 @@ use crate::registration::ListenerHandle;
 pub struct Received {
     /// The name and the arguments.
     pub args: Args,
-    /// Sends the ack of the event.
+    /// The ack of the event, which does nothing if the server did not request one.
     pub ack: Ack,
 }
 

@@ -105,12 +105,13 @@ impl Socket {
     /// arrival. Several handlers of one event start in the order in which they were added. The
     /// return value is the ack, and the first ack is sent. A handler that returns `()` sends none.
     ///
-    /// A handler is an async or plain function of [extractors](EventContext). It is called for each
-    /// event, so it clones what it has captured before it moves it into the future.
+    /// A handler is an async or plain function whose arguments are [extractors](EventContext). It
+    /// is called for each event, so it must clone captured values before it moves them into the
+    /// future.
     ///
-    /// As in Node, the names `connect`, `disconnect` and `connect_error` stand for changes of the
-    /// connection. A server cannot send events of these names. Their handlers get texts as
-    /// arguments; those of [`on_disconnect`](Self::on_disconnect) and
+    /// As in Node, handlers of `connect`, `disconnect` and `connect_error` run when the connection
+    /// changes. A server cannot send events of these names. These handlers get texts as arguments.
+    /// Handlers of [`on_disconnect`](Self::on_disconnect) and
     /// [`on_connect_error`](Self::on_connect_error) get typed values.
     ///
     /// ```no_run
@@ -148,8 +149,8 @@ impl Socket {
         self.register(|it| it.add(event, Listener::once(erase(handler))))
     }
 
-    /// Adds a handler for a typed event. Its return value is the ack of the type in the contract. A
-    /// handler that returns `()` sends an ack without arguments.
+    /// Adds a handler for a typed event, whose [`Event`] fixes the types of the arguments and of
+    /// the ack. A handler that returns `()` sends an ack without arguments.
     ///
     /// ```no_run
     /// use socketio_client::{Event, Socket};
@@ -191,7 +192,16 @@ impl Socket {
         self
     }
 
-    /// Adds a handler that runs when the socket has connected and queued events have been sent.
+    /// Adds a handler that runs after the socket has connected and queued events have been sent. It
+    /// runs after each reconnection too.
+    ///
+    /// ```no_run
+    /// # fn add(socket: socketio_client::Socket) {
+    /// use socketio_client::Socket;
+    ///
+    /// socket.on_connect(|socket: Socket| println!("connected as {:?}", socket.id()));
+    /// # }
+    /// ```
     pub fn on_connect<M>(
         &self,
         handler: impl Handler<ConnectContext, M>,
@@ -199,7 +209,7 @@ impl Socket {
         self.register(|it| Listener::new(erase(handler)).append_to(&mut it.connect))
     }
 
-    /// Adds a handler that runs when the socket could not be connected.
+    /// Adds a handler that runs when an attempt to connect the socket has failed.
     ///
     /// ```no_run
     /// # fn add(socket: socketio_client::Socket) {
@@ -215,7 +225,7 @@ impl Socket {
         self.register(|it| Listener::new(erase(handler)).append_to(&mut it.connect_error))
     }
 
-    /// Adds a handler that runs when the socket was disconnected.
+    /// Adds a handler that runs after the socket was disconnected.
     ///
     /// ```no_run
     /// # fn add(socket: socketio_client::Socket) {
@@ -262,8 +272,8 @@ impl Socket {
         self.slot.listeners().names()
     }
 
-    /// Adds a listener for every emitted event, but not for acks. Emit calls it before it queues
-    /// the event. The listener receives the arguments as the server does.
+    /// Adds a listener for every emitted event, but not for acks. `emit` calls the listener before
+    /// it queues the event. The listener gets the arguments as the server does.
     ///
     /// ```no_run
     /// # fn watch(socket: socketio_client::Socket) {

@@ -44,8 +44,8 @@ use crate::{
 /// the same socket.
 ///
 /// The socket lives as long as its [`Manager`] has handles, and a socket is such a handle. A
-/// handler should take the `Socket` as an argument. A handler that captures it keeps the connection
-/// alive forever.
+/// handler should take the `Socket` as an argument. A handler that captures a `Socket` keeps the
+/// connection alive forever.
 ///
 /// ```
 /// use socketio_client::{Data, Socket};
@@ -57,7 +57,7 @@ use crate::{
 /// # let url = format!("http://{}", io.bind("127.0.0.1:0").await?.local_addr()?);
 /// let socket = socketio_client::connect(&format!("{url}/chat")).await?;
 /// socket.on("said", |Data(text): Data<String>| async move { println!("{text}") });
-/// socket.on("ping?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // answers
+/// socket.on("id?", |socket: Socket| async move { socket.id().unwrap_or_default() }); // the ack
 /// socket.emit("say", "hello")?;
 /// let users: Vec<String> = socket.emit_with_ack("users?", &()).await?;
 /// assert_eq!(users, ["ann"]);
@@ -87,7 +87,7 @@ impl Socket {
     }
 
     /// Returns the id that the server gave to the socket, or `None` while it is not connected. Each
-    /// connection has a new id.
+    /// connection has a new id, unless the session [was recovered](Self::is_recovered).
     pub fn id(&self) -> Option<String> {
         self.slot.id().as_deref().map(str::to_owned)
     }
@@ -102,7 +102,7 @@ impl Socket {
         &self.manager
     }
 
-    /// Returns whether the server has granted the namespace and the connection is alive.
+    /// Returns whether the server has accepted the socket and the connection is alive.
     pub fn is_connected(&self) -> bool {
         self.slot.id().is_some()
     }
@@ -113,19 +113,20 @@ impl Socket {
         self.slot.request().is_open()
     }
 
-    /// Returns whether the last connection restored the previous session. In that case the server
-    /// kept rooms and data, and sent the missed events.
+    /// Returns whether the last connection recovered the previous session. The server has then kept
+    /// the socket's id, rooms and data, and has sent the missed events.
     pub fn is_recovered(&self) -> bool {
         self.slot.is_recovered()
     }
 
-    /// Connects, unless the socket is connected, and waits until the server has granted the
-    /// namespace.
+    /// Connects, unless the socket is connected, and waits until the server has accepted the
+    /// socket.
     ///
     /// # Errors
     ///
-    /// The first `connect_error`. Whether the client retries in the background depends on the kind
-    /// of [`ConnectError`]. Call this again to wait for the next attempt.
+    /// Returns the error of the first attempt (`connect_error` in Node). Whether the client retries
+    /// in the background depends on the kind of [`ConnectError`]. Call this again to wait for the
+    /// next attempt.
     ///
     /// Dropping the future only stops waiting. The socket stays active until
     /// [`disconnect`](Self::disconnect) is called.
@@ -158,10 +159,10 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Inactive`] if no connection was requested. Otherwise the last
-    /// `connect_error`, as soon as no attempt follows: the server has refused or disconnected the
-    /// socket, the application has disconnected it, the manager was closed, or the
-    /// [`Reconnection`](crate::Reconnection) gives up.
+    /// Returns [`ConnectError::Inactive`] if no connection was requested. Otherwise returns the
+    /// error of the last attempt, as soon as no attempt follows: the server has refused or
+    /// disconnected the socket, the application has disconnected it, the manager was closed, or the
+    /// [`Reconnection`](crate::Reconnection) policy allows no further attempt.
     pub async fn connected(&self) -> Result<(), ConnectError> {
         let mut last = ConnectError::Inactive;
         loop {
@@ -198,13 +199,13 @@ impl Socket {
     /// [`close_timeout`](crate::ClientConfig::close_timeout). Events emitted after this call wait
     /// for the next connection. The connection closes with its last active socket.
     ///
-    /// With [`retries`](crate::SocketConfig::retries), only the first event of the queue is sent, as
-    /// in Node. The others wait for the next connection. To have them all delivered, wait for their
-    /// acks before this call.
+    /// With [`retries`](crate::SocketConfig::retries), only the first event of the queue is sent,
+    /// as in Node. The others wait for the next connection. To have them all delivered, wait for
+    /// their acks before this call.
     ///
     /// Before a program ends, it should wait for [`closed`](crate::Manager::closed).
     ///
-    /// The socket starts no more event handlers; running handlers continue. The connection's task
+    /// The socket starts no more event handlers. Running handlers continue. The connection's task
     /// starts the `disconnect` handlers soon after.
     pub fn disconnect(&self) {
         let Some(waiting) = self.slot.request_leave() else { return };
@@ -221,10 +222,23 @@ impl Socket {
     /// While the socket is not connected, the event waits. It is sent before the `connect` handlers
     /// run.
     ///
+    /// ```no_run
+    /// use serde_json::json;
+    /// use socketio_client::{Binary, EmitError, Socket};
+    ///
+    /// fn send(socket: &Socket, image: Binary) -> Result<(), EmitError> {
+    ///     socket.emit("say", "hello")?; // one argument
+    ///     socket.emit("move", &(3, 4))?; // two arguments
+    ///     socket.emit("done", &())?; // no argument
+    ///     socket.emit("image", &(json!({ "name": "a.png" }), image)) // JSON and binary
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// The queue is full ([`SocketConfig`](crate::SocketConfig) sets its limits), or the event
-    /// cannot be encoded. In both cases nothing is queued.
+    /// Returns an error if the queue is full ([`SocketConfig`](crate::SocketConfig) sets its
+    /// limits), or if the event cannot be encoded or is larger than the server accepts. In each
+    /// case nothing is queued.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         Emitter::new(self).emit(event, args)
     }
@@ -233,13 +247,20 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// As [`emit`](Self::emit).
+    /// Returns the errors of [`emit`](Self::emit).
     pub fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         self.emit("message", args)
     }
 
     /// Sends an event and waits for the server's ack, up to
-    /// [`ack_timeout`](crate::SocketConfig::ack_timeout).
+    /// [`ack_timeout`](crate::SocketConfig::ack_timeout) (30 s). The type of the ack is the type
+    /// parameter `R`: a tuple decodes a list of arguments, any other type a single argument.
+    ///
+    /// ```no_run
+    /// # async fn run(socket: socketio_client::Socket) -> Result<(), socketio_client::AckError> {
+    /// let users: Vec<String> = socket.emit_with_ack("users?", &()).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -269,10 +290,10 @@ impl Socket {
         ///
         /// # Errors
         ///
-        /// As [`emit`](Self::emit).
+        /// Returns the errors of [`emit`](Self::emit).
         fn emit_event(&self) -> Result<(), EmitError>;
 
-        /// Sends a typed event and waits for an ack of the type in its contract.
+        /// Sends a typed event and waits for its ack, whose type the [`Event`] fixes.
         ///
         /// # Errors
         ///
@@ -280,21 +301,22 @@ impl Socket {
         async fn emit_event_with_ack() -> Result<R, AckError>;
     }
 
-    /// Sets how long the ack of the next event may take.
+    /// Sets how long to wait for the ack of the next event (default:
+    /// [`ack_timeout`](crate::SocketConfig::ack_timeout), 30 s).
     pub fn timeout(&self, timeout: Duration) -> Emitter<'_> {
         Emitter::new(self).timeout(timeout)
     }
 
-    /// Drops the next event, instead of queueing it, if the transport is not writable. If the
-    /// transport is writable but the namespace is not granted yet, the event waits for the
-    /// namespace.
+    /// Makes the next event volatile: it is dropped, not queued, if the transport is not writable.
+    /// If the transport is writable but the server has not accepted the socket yet, the event waits
+    /// for that.
     pub fn volatile(&self) -> Emitter<'_> {
         Emitter::new(self).volatile()
     }
 
-    /// Sets whether the next event may be compressed (default yes). No transport of this client
-    /// compresses yet. Use `false` for data that is already compressed, and for secrets sent
-    /// together with text that others choose.
+    /// Sets whether the next event may be compressed (default `true`). No transport of this client
+    /// compresses yet, so this has no effect. Pass `false` for data that is already compressed, and
+    /// for secrets that are sent together with text that other users can choose.
     pub fn compress(&self, compress: bool) -> Emitter<'_> {
         Emitter::new(self).compress(compress)
     }

@@ -22,7 +22,8 @@ use crate::{
 
 /// Waits for the next event of a name. Returned by [`Socket::next`].
 ///
-/// Dropping it stops waiting. It is a handle of the socket, so the connection stays alive meanwhile.
+/// Dropping it stops waiting. It is a handle of the socket, so the connection stays alive
+/// meanwhile.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Next<T> {
     outcome: oneshot::Receiver<Result<Args, NextError>>,
@@ -34,12 +35,12 @@ pub struct Next<T> {
 }
 
 impl Socket {
-    /// Waits for the next event of this name that arrives after this call, and decodes its arguments
-    /// like [`Data`](crate::Data): a tuple is the list of arguments, any other type is the first
-    /// argument. Handlers of the event run as well.
+    /// Waits for the next event of this name that arrives after this call, and decodes its
+    /// arguments like [`Data`](crate::Data): a tuple is the list of arguments, any other type is
+    /// the first argument. Handlers of the event run as well.
     ///
-    /// The future holds at most one event. To receive every event, use [`events`](Self::events) or a
-    /// handler, because events between two calls of `next` are missed. It sends no ack.
+    /// The future holds at most one event. To receive every event, use [`events`](Self::events) or
+    /// a handler, because events between two calls of `next` are missed. It sends no ack.
     ///
     /// ```
     /// use socketio_client::{ClientConfig, Manager};
@@ -65,9 +66,10 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The socket is disconnected first, even if it connects again, since the event may have been
-    /// lost meanwhile. Or the connection fails and the client does not try again by itself. Or the
-    /// arguments have another type. See [`NextError`].
+    /// Returns an error in each of these cases ([`NextError`]): the socket is disconnected first,
+    /// even if it connects again, because the event may have been lost in the meantime; the
+    /// connection fails and the client does not try again by itself; or the arguments have another
+    /// type.
     pub fn next<T: DeserializeOwned>(&self, event: &str) -> Next<T> {
         let (sender, outcome) = oneshot::channel();
         // Only the event's listener owns the sender, so `off` ends the wait.

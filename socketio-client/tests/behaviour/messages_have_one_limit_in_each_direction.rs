@@ -107,7 +107,7 @@ async fn an_event_larger_than_the_server_takes_is_refused() {
         let large = "x".repeat(1_000_000);
         let error = socket.emit("length", &large).unwrap_err();
         assert!(matches!(error, EmitError::TooLarge { limit: 1_000_000 }), "{error:?}");
-        assert_eq!(error.to_string(), "maxPayload of 1000000 bytes exceeded");
+        assert_eq!(error.to_string(), "the event exceeds the server's maxPayload of 1000000 bytes");
         let error = within(socket.emit_with_ack::<usize>("length", &large)).await.unwrap_err();
         let too_large =
             |error| matches!(error, AckError::Emit(EmitError::TooLarge { limit: 1_000_000 }));

@@ -55,8 +55,8 @@ where
     }
 }
 
-/// Connects over TCP without Nagle's delay, using the system's resolver. It tries the addresses of
-/// a name one after another.
+/// The default [`Connector`]. It connects over TCP without Nagle's delay (`TCP_NODELAY`), uses the
+/// system's resolver, and tries the addresses of a name one after another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnector;
 

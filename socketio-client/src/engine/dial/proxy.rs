@@ -38,7 +38,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// [`EngineError::InvalidUrl`].
+    /// Returns [`EngineError::InvalidUrl`] if the URL is invalid or has another scheme.
     pub fn new(url: &str) -> Result<Self, EngineError> {
         let (address, _) = Address::parse(url)?;
         let proxy = Self { address, authorization: None };

@@ -7,7 +7,7 @@ use std::{fmt, io};
 use super::BoxStream;
 use crate::engine::error::{EngineError, RequestError};
 
-/// How the client speaks TLS with servers and proxies of `https` and `wss`.
+/// The TLS library with which the client connects to `https` and `wss` URLs and to `https` proxies.
 ///
 /// TLS is optional. Without a feature and without a value of this type, such URLs are refused with
 /// [`EngineError::TlsUnavailable`]. Without a value, the features of the crate select the library:
@@ -156,7 +156,7 @@ fn default_rustls() -> Result<Tls, EngineError> {
     {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(target: "engineio::client", %error, "some certificates of the system could not be loaded");
+            tracing::warn!(target: "engineio::client", %error, "some certificates of the operating system could not be loaded");
         }
         roots.add_parsable_certificates(found.certs);
     }

@@ -34,7 +34,7 @@ pub(super) enum End {
 
 impl Engine {
     pub(super) fn on_closed(&mut self, reason: CloseReason) {
-        tracing::debug!(target: "engineio::client", %reason, "closed");
+        tracing::debug!(target: "engineio::client", %reason, "a session was closed");
         if reason == CloseReason::TransportError && self.transport() == Transport::WebSocket {
             self.shared.remember_websocket(false);
         }

@@ -130,7 +130,7 @@ impl Engine {
                         CloseReason::ParseError => EngineError::Handshake,
                         reason => EngineError::Closed(reason),
                     });
-                    tracing::debug!(target: "engineio::client", transport = via.as_str(), error = %failed, "not opened");
+                    tracing::debug!(target: "engineio::client", transport = via.as_str(), error = %failed, "a session was not opened");
                 }
                 Step::Event(_) => failed = EngineError::Handshake,
             }
@@ -211,7 +211,7 @@ impl Engine {
         // The system's monotonic clock and not tokio's, because tokio's may be paused by a test.
         let slept = self.clock.update(std::time::Instant::now(), self.shared.wall_time());
         if slept {
-            tracing::debug!(target: "engineio::client", "the machine has slept");
+            tracing::debug!(target: "engineio::client", "the machine has slept: checking the connection");
         }
         slept
     }
@@ -360,7 +360,7 @@ impl Engine {
                 None
             }
             Output::ProbeFailed(_) => {
-                tracing::debug!(target: "engineio::client", "probe error");
+                tracing::debug!(target: "engineio::client", "the probe of an upgrade failed");
                 self.socket = Socket::None;
                 if self.session.is_open() {
                     self.connect_probe();
@@ -368,7 +368,7 @@ impl Engine {
                 None
             }
             Output::Upgraded(via) => {
-                tracing::debug!(target: "engineio::client", transport = via.as_str(), "upgraded");
+                tracing::debug!(target: "engineio::client", transport = via.as_str(), "a session was upgraded");
                 self.shared.remember_websocket(via == Transport::WebSocket);
                 self.untried = Vec::new();
                 self.get.clear();
@@ -386,7 +386,7 @@ impl Engine {
     fn on_open(&mut self, open: &OpenPacket) {
         let via = self.session.transport();
         let sid = open.sid.get(..6).unwrap_or(&open.sid);
-        tracing::debug!(target: "engineio::client", sid, transport = via.as_str(), "opened");
+        tracing::debug!(target: "engineio::client", sid, transport = via.as_str(), "a session was opened");
         self.shared.remember_websocket(via == Transport::WebSocket);
         self.max_post = match open.max_payload {
             Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),

@@ -108,7 +108,7 @@ impl Engine {
                 }
             }
             Err(error) if probe => {
-                tracing::debug!(target: "engineio::client", %error, "probe error");
+                tracing::debug!(target: "engineio::client", %error, "the connection for an upgrade failed");
                 self.untried.clear();
             }
             Err(error) => self.on_lost(self.session.transport(), Some(error)),

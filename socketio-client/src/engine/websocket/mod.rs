@@ -274,7 +274,7 @@ fn request(shared: &Shared, sid: &str) -> Result<Request<()>, RequestError> {
     Ok(request)
 }
 
-/// The error of a failed handshake. `body` is the body of the response.
+/// Returns the error of a failed handshake. `body` is the body of the response.
 fn failure(error: tungstenite::Error, body: &[u8]) -> RequestError {
     match error {
         tungstenite::Error::Io(error) => RequestError::Io(error),

@@ -12,8 +12,9 @@ use crate::{
     socket::{Ack, Responder, Socket},
 };
 
-/// The context of a handler, of any kind. An extractor for handlers of every kind implements
-/// [`Extract<C>`](crate::Extract) for every context:
+/// The context of a handler of any kind: event, connect, connect error or disconnect. To write an
+/// extractor that every handler can take, implement [`Extract<C>`](crate::Extract) for all `C:
+/// Context`:
 ///
 /// ```
 /// use socketio_client::{Context, Extract, HandlerError};
@@ -127,7 +128,7 @@ impl ConnectContext {
 }
 
 impl ConnectErrorContext {
-    /// Returns why the socket is not connected.
+    /// Returns the reason why the socket is not connected.
     pub fn error(&self) -> &ConnectError {
         &self.error
     }
@@ -147,7 +148,7 @@ impl ConnectErrorContext {
 }
 
 impl DisconnectContext {
-    /// Returns why the socket was disconnected.
+    /// Returns the reason why the socket was disconnected.
     pub fn reason(&self) -> DisconnectReason {
         self.reason
     }
