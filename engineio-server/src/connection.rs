@@ -93,8 +93,8 @@ pub struct Connection {
     sleep: Pin<Box<Sleep>>,
     /// The deadline for which `sleep` is set. `None` after it has fired.
     armed: Option<Instant>,
-    /// Whether the deadlines have to be checked before the next event. Otherwise that is done at the
-    /// end of a turn, because it takes as long as a small message.
+    /// Whether the deadlines have to be checked before the next event. Otherwise that is done at
+    /// the end of a turn, because it takes as long as a small message.
     may_be_late: bool,
     reading: ReadingMode,
     /// A transport did not accept everything at the last write.
@@ -151,7 +151,7 @@ impl Connection {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Queues a message.
+    /// Queues a message. See [`Handle::send`].
     ///
     /// # Errors
     ///
@@ -165,21 +165,39 @@ impl Connection {
         &self.handle
     }
 
-    /// Pauses (`false`) or resumes (`true`) reading, as backpressure to the client. While paused,
-    /// no message is decoded. Received bytes stay in the kernel and in a buffer of at most 64 KiB
-    /// per WebSocket. A polling client can complete at most one POST. A pending upgrade continues,
-    /// because its packets carry no messages.
+    /// Pauses the reading of messages, as backpressure to the client, until
+    /// [`resume_reading`](Self::resume_reading) is called. While reading is paused, no message is
+    /// decoded. Received bytes stay in the kernel and in a buffer of at most 64 KiB per WebSocket
+    /// or WebTransport session. A polling client can complete at most one POST. A pending upgrade
+    /// continues, because its packets carry no messages.
     ///
-    /// Writing and pings continue, and the session still ends if the client disconnects or falls
-    /// silent. Once the buffer is full, pongs can no longer be seen. The session then ends with
-    /// "ping timeout" after [`pause_timeout`](crate::EngineConfig::pause_timeout).
+    /// Writing and pings continue, and the session still ends if the client disconnects or does not
+    /// reply to a ping. Once the buffer is full, the server can no longer see pongs. The session
+    /// then ends with "ping timeout" after [`pause_timeout`](crate::EngineConfig::pause_timeout).
     ///
     /// Reading also pauses on its own while more than half of the outgoing queue is full.
+    ///
+    /// ```
+    /// use engineio_server::{Connection, PacketData};
+    /// use tokio::sync::mpsc::Sender;
+    ///
+    /// /// Passes messages on, and reads nothing while the worker is busy.
+    /// async fn session(mut connection: Connection, worker: Sender<PacketData>) {
+    ///     while let Ok(data) = connection.recv().await {
+    ///         if worker.try_send(data).is_err() {
+    ///             return; // this example drops a client that sends too fast
+    ///         }
+    ///         if worker.capacity() == 0 {
+    ///             connection.pause_reading();
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn pause_reading(&mut self) {
         self.set_reading(false);
     }
 
-    /// Resumes the reading of messages, which is the default.
+    /// Resumes the reading of messages after [`pause_reading`](Self::pause_reading).
     pub fn resume_reading(&mut self) {
         self.set_reading(true);
     }
@@ -533,7 +551,7 @@ impl Connection {
         self.closed = Some(reason);
         self.registry.remove(self.handle.sid());
         self.registry.counters.closed(reason);
-        tracing::debug!(target: "engineio::session", %reason, "closed");
+        tracing::debug!(target: "engineio::session", %reason, "a session was closed");
         // Handles may outlive the session, but it no longer counts for its address.
         self.handle.authenticated();
         let (arriving, wakers) = {

@@ -20,9 +20,11 @@ pub struct Drained {
     pub gone: usize,
     /// Sessions that were closed and sent their queues in time.
     pub closed: usize,
-    /// Sessions that were cut off because their queues were not sent within `linger`.
+    /// Sessions that ended before their queues were sent, because that took longer than
+    /// [`linger`](crate::EngineConfig::linger).
     pub forced: usize,
-    /// Sessions that still exist because their application has not polled its connection since.
+    /// Sessions that were closed and still exist, because their application has not polled its
+    /// [`Connection`](crate::Connection) since.
     pub remaining: usize,
 }
 
@@ -61,7 +63,7 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
         forced: count(Outcome::Forced),
         remaining: registry.len(),
     };
-    tracing::debug!(target: "engineio::engine", ?drained, "drained");
+    tracing::debug!(target: "engineio::engine", ?drained, "the engine was drained");
     drained
 }
 

@@ -160,9 +160,10 @@ impl Engine {
     }
 
     /// Reports [`stats`](Self::stats) to the recorder of the `metrics` facade. Call it from a timer
-    /// or before each scrape. The engine does not report on its own.
+    /// or before each scrape. The engine does not report on its own. Every metric has the label
+    /// `path`, which is the path of the engine.
     ///
-    /// | metric | kind | labels besides `path`, the engine's |
+    /// | metric | kind | further label |
     /// |---|---|---|
     /// | `engineio_sessions` | gauge | `transport`: a field of [`Sessions`](crate::Sessions) |
     /// | `engineio_opened_total` | counter | |
@@ -180,8 +181,8 @@ impl Engine {
     /// Closes every session ("forced close") at once and refuses new sessions with 503. See
     /// [`drain`](Self::drain) for a gradual shutdown.
     ///
-    /// Queued messages are sent first, for at most [`linger`](EngineConfig::linger) (3 s). A
-    /// polling client without a pending request fetches them with its next one, so keep the
+    /// Queued messages are sent first, for at most [`linger`](EngineConfig::linger) (default 3 s).
+    /// A polling client without a pending request fetches them with its next request, so keep the
     /// listener running until [`ended`](Self::ended) returns.
     pub fn close(&self) {
         let linger = self.0.registry.config.linger;
@@ -201,8 +202,8 @@ impl Engine {
     /// over `duration`. As with [`close`](Self::close), queued messages are sent first.
     ///
     /// Returns when all sessions have ended, at the latest after `duration` plus twice
-    /// [`linger`](EngineConfig::linger). [`close`](Self::close) cuts this short. If the future is
-    /// dropped, the remaining sessions stay open.
+    /// [`linger`](EngineConfig::linger). A call of [`close`](Self::close) ends the drain at once.
+    /// If the future is dropped, the remaining sessions stay open.
     ///
     /// # Stopping a node
     ///
@@ -211,7 +212,7 @@ impl Engine {
     /// # use engineio_server::{Connection, Engine, EngineConfig};
     /// # async fn run(engine: Engine, stop_signal: impl Future<Output = ()>) -> std::io::Result<()> {
     /// let listening = engine.listen("0.0.0.0:3000").await?;
-    /// stop_signal.await; // SIGTERM, once the load balancer sends new clients elsewhere
+    /// stop_signal.await; // SIGTERM, after the load balancer directs new clients to other nodes
     /// let drained = engine.drain(Duration::from_secs(30)).await;
     /// println!("{drained:?}");
     /// // Stop last: until here the listener serves the requests of polling clients.
@@ -275,7 +276,7 @@ impl Engine {
     }
 
     fn count_panic(&self) {
-        tracing::error!(target: "engineio::engine", "a hook panicked");
+        tracing::error!(target: "engineio::engine", "a hook of the application panicked");
         self.0.registry.counters.refused.hook_panicked.one();
     }
 
@@ -466,7 +467,7 @@ impl Engine {
         // Counted before others can find it, so that closing the engine waits for it.
         let guard = ActiveGuard::new(&self.0.registry);
         self.0.registry.insert(shared.clone())?;
-        tracing::debug!(target: "engineio::session", %transport, "open");
+        tracing::debug!(target: "engineio::session", %transport, "a session was opened");
         counters.opened.one();
         Ok((shared, guard))
     }
@@ -533,7 +534,7 @@ impl Engine {
 
     fn refuse(&self, parts: &Parts, refused: Refused) -> Response<ResponseBody> {
         let error = &refused.refusal;
-        tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "refused");
+        tracing::debug!(target: "engineio::engine", method = %parts.method, %error, "a request was refused");
         if let Some(hook) = &self.0.registry.config.hooks.connection_error {
             hook(&refused.to_connection_error(parts));
         }

@@ -83,7 +83,7 @@ impl Refusal {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// Sets the code in the body (default 4, the one that clients of the protocol know).
+    /// Sets the code in the body (default 4, the code of [`RequestError::Forbidden`]).
     pub fn code(mut self, code: u16) -> Self {
         self.code = code;
         self

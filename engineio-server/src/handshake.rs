@@ -191,8 +191,8 @@ impl Handshake {
         self.remote_addr
     }
 
-    /// Returns whether the client connected over TLS, according to a trusted proxy or otherwise to
-    /// the listener (see [`Secure`]).
+    /// Returns whether the client connected over TLS. A trusted proxy reports it in its header. For
+    /// other requests, the listener does (see [`Secure`]).
     pub fn secure(&self) -> bool {
         self.secure
     }

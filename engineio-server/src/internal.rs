@@ -51,7 +51,7 @@ pub fn weak_stats(engine: &Engine) -> impl Fn() -> Option<Stats> + Send + Sync +
 }
 
 pub use engineio_parser::internal::OutgoingMessage;
-/// Makes clones of these frames share their compressed form. Serves broadcasts.
+/// Makes clones of these frames share their compressed form. For broadcasts.
 pub use engineio_parser::internal::share;
 
 /// Queues a message like [`Handle::send_frames`], in any form. A small text in the buffer of its
@@ -77,7 +77,7 @@ pub fn send_message_if_room(
 }
 
 /// Like [`Handle::send_frames`], but returns the waker instead of waking it. The frames may stay
-/// queued until the caller wakes it. Serves callers that send to many sessions under their own lock
+/// queued until the caller wakes it. For callers that send to many sessions under their own lock
 /// and wake afterwards.
 ///
 /// # Errors

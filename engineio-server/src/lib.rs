@@ -6,8 +6,8 @@
 //! heartbeat, upgrade); there is no other task, timer or channel per client. A [`Handle`] refers to
 //! the same session and can be used from anywhere.
 //!
-//! The crate does not inspect messages, buffers nothing without a limit, and leaves it to the
-//! application which clients may connect (see [`EngineConfig::allow_request`]).
+//! The crate does not inspect messages and buffers nothing without a limit. By default every client
+//! may connect. The application can refuse clients with [`EngineConfig::allow_request`].
 //!
 //! # An echo server
 //!
@@ -40,7 +40,7 @@
 //!
 //! | resource | limit | when exceeded |
 //! |---|---|---|
-//! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | the session ends: close code 1009; 413 |
+//! | one message, one polling body | [`max_payload`](EngineConfig::max_payload) | the session ends: close code 1009 on a WebSocket, status 413 on polling |
 //! | frames of one WebSocket message | [`max_fragments`](EngineConfig::max_fragments) | close code 1008 |
 //! | messages that the client does not read | [`max_queued_packets`](EngineConfig::max_queued_packets), [`max_queued_bytes`](EngineConfig::max_queued_bytes) | [`SendError::Full`] |
 //! | messages that the application does not receive | those of one read, or 256 packets of a POST | reading pauses; the next POST waits |
@@ -57,7 +57,7 @@
 //! | a WebTransport connection without a session (feature `webtransport`) | [`head_timeout`](EngineConfig::head_timeout) for the request, which may have 4096 bytes; then [`upgrade_timeout`](EngineConfig::upgrade_timeout) for the first packet | the connection is dropped |
 //! | such connections | 64 per address, 1024 in total; half of them from addresses that were not verified | refused |
 //! | streams of a WebTransport connection | those of the protocol: 2 bidirectional and 8 unidirectional ones | blocked |
-//! | bytes of a WebTransport connection that were not read, or not acknowledged | 1 MiB in each direction | blocked |
+//! | bytes of a WebTransport connection that were not read, or not acknowledged | 1 MiB in each direction, 512 KiB of one stream from the client | blocked |
 //! | a closed WebSocket or WebTransport session whose client does not answer | [`linger`](EngineConfig::linger) | the connection is dropped |
 //!
 //! Every size limit is checked against the announced length before the bytes are read. An idle

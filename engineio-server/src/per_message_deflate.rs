@@ -13,7 +13,7 @@ const NAME: &str = "permessage-deflate";
 /// each other become several times smaller. Each connection then needs the following memory from
 /// its first compressed message on:
 ///
-/// | what is allowed | bytes per connection |
+/// | setting | bytes per connection |
 /// |---|---|
 /// | `server_no_context_takeover(false)`, window of 15 bits | 380 000 |
 /// | the same, window of 9 to 14 bits | 251 000 to 315 000 |
@@ -72,8 +72,8 @@ impl PerMessageDeflate {
         self
     }
 
-    /// Sets the level of compression, from 1 (fastest) to 9 (default 4). Node's default 6 takes
-    /// nearly twice the time for 4 %.
+    /// Sets the level of compression, from 1 (fastest) to 9 (default 4). Node's default is 6, which
+    /// takes nearly twice the time and makes messages 4 % smaller.
     ///
     /// ```
     /// use engineio_server::PerMessageDeflate;

@@ -8,8 +8,9 @@ use ipnet::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The header in which trusted proxies report their client. Proxies pass the other header on as the
-/// client sent it, so only one of the two can be trusted.
+/// The header in which trusted proxies report their client. A proxy sets one of the two headers and
+/// passes the other one on as the client sent it, so only one can be trusted. See
+/// [`EngineConfig::trusted_proxies`](crate::EngineConfig::trusted_proxies).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {

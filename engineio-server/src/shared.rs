@@ -276,18 +276,22 @@ impl Handle {
         self.0.lock().session.has_room()
     }
 
-    /// Queues one message.
+    /// Queues one message. A message of any size is accepted if [at least half of the queue is
+    /// free](Self::has_room).
     ///
     /// # Errors
     ///
-    /// Returns the message if the queue is full or the session is closed.
+    /// Returns [`SendError::Full`] with the message if more than half of the queue is full and the
+    /// message would exceed `max_queued_packets` or `max_queued_bytes` of
+    /// [`EngineConfig`](crate::EngineConfig). Returns another [`SendError`] if the session is
+    /// closed.
     pub fn send(&self, data: impl Into<Message>) -> Result<(), SendError> {
         self.send_frames(data.into().0.into())
     }
 
-    /// Queues encoded messages as one indivisible run. It may be of any size if [at least half of
-    /// the queue is free](Self::has_room); after [`SendError::Full`], wait until it is
-    /// ([`ready`](Self::ready)).
+    /// Queues encoded messages, between which no other message is sent. They may be of any size if
+    /// [at least half of the queue is free](Self::has_room). After [`SendError::Full`], wait for
+    /// that with [`ready`](Self::ready).
     ///
     /// # Errors
     ///
@@ -310,8 +314,8 @@ impl Handle {
         result
     }
 
-    /// Queues messages only if [at least half of the queue is free](Self::has_room). Serves acks and
-    /// other replies, which leave the rest of the queue to events.
+    /// Queues messages only if [at least half of the queue is free](Self::has_room). For acks and
+    /// other replies, which should leave the rest of the queue to events.
     ///
     /// # Errors
     ///
@@ -334,8 +338,8 @@ impl Handle {
         result
     }
 
-    /// Queues messages only if they can be sent at once. Returns whether they were queued. Serves
-    /// messages that are worthless later.
+    /// Queues messages only if the transport can send them at once. Returns whether they were
+    /// queued. For messages that are worthless later.
     pub fn send_volatile(&self, frames: Frames) -> bool {
         let (sent, waker) = {
             let mut state = self.0.lock();
@@ -371,7 +375,8 @@ impl Handle {
         drop(slot);
     }
 
-    /// Closes the session ("forced close").
+    /// Closes the session ("forced close"). `unsent` decides whether queued messages are sent
+    /// first, for at most [`linger`](crate::EngineConfig::linger), or dropped.
     pub fn close(&self, unsent: Unsent) {
         self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, unsent));
     }
@@ -393,12 +398,12 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// An amount of messages in the outgoing queue of a session.
+/// The number and size of the messages in the outgoing queue of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
     /// The number of packets.
     pub packets: usize,
-    /// Their size in bytes.
+    /// The size of the packets in bytes.
     pub bytes: usize,
 }
 

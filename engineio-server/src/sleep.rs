@@ -58,7 +58,7 @@ async fn handle_sleep(sessions: Vec<Arc<Shared>>, slept: Duration) {
     }
 }
 
-/// The time since 1970.
+/// Returns the time since 1970.
 fn wall_time(clock: Option<&WallClock>) -> Duration {
     let time = clock.map_or_else(SystemTime::now, |clock| clock());
     time.duration_since(UNIX_EPOCH).unwrap_or_default()

@@ -7,9 +7,9 @@ use std::{
 
 use http::HeaderValue;
 
-/// A cookie that contains the session id, for load balancers that keep a client on one server. It
-/// is set only in the response to a polling handshake, as in Node. Default: `io=<sid>; Path=/;
-/// HttpOnly; SameSite=Lax`.
+/// A cookie that contains the session id, for load balancers that keep a client on one server. The
+/// default is `io=<sid>; Path=/; HttpOnly; SameSite=Lax`. As in Node, only the response to a
+/// polling handshake sets the cookie.
 ///
 /// ```
 /// use engineio_server::{Cookie, EngineConfig, SameSite};
@@ -37,11 +37,13 @@ pub struct Cookie {
 /// The requests from other sites with which a cookie is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// None.
+    /// The cookie is sent with no request of another site.
     Strict,
-    /// Only navigation by a link.
+    /// The cookie is sent when the user follows a link from another site. Browsers then send it
+    /// with the page, but not with polling requests or WebSockets of other sites.
     Lax,
-    /// All. Browsers also require [`secure`](Cookie::secure).
+    /// The cookie is sent with all requests of other sites. Browsers require
+    /// [`secure`](Cookie::secure) for this.
     None,
 }
 
@@ -50,13 +52,13 @@ pub enum SameSite {
 #[non_exhaustive]
 pub enum InvalidCookie {
     /// The name is empty, or contains characters that are not allowed in an HTTP token.
-    #[error("invalid name of a cookie: {0:?}")]
+    #[error("invalid cookie name: {0:?}")]
     Name(String),
     /// The path contains control characters, a semicolon, or non-ASCII characters.
-    #[error("invalid path of a cookie: {0:?}")]
+    #[error("invalid cookie path: {0:?}")]
     Path(String),
     /// The domain is invalid.
-    #[error("invalid domain of a cookie: {0:?}")]
+    #[error("invalid cookie domain: {0:?}")]
     Domain(String),
 }
 
@@ -176,7 +178,7 @@ impl Cookie {
         self
     }
 
-    /// Sets whether scripts cannot read the cookie (default yes).
+    /// Sets whether the cookie is hidden from scripts of a page (default `true`).
     ///
     /// ```
     /// use engineio_server::Cookie;
@@ -188,7 +190,7 @@ impl Cookie {
         self
     }
 
-    /// Sets whether the cookie is sent over HTTPS only (default no).
+    /// Sets whether the cookie is sent over HTTPS only (default `false`).
     ///
     /// ```
     /// use engineio_server::Cookie;
@@ -200,7 +202,8 @@ impl Cookie {
         self
     }
 
-    /// Sets whether each embedding site gets a cookie of its own (default no).
+    /// Sets whether each site that embeds the page gets a cookie of its own (the attribute
+    /// `Partitioned`, default `false`).
     ///
     /// ```
     /// use engineio_server::Cookie;

@@ -74,7 +74,7 @@ impl Cors {
     }
 
     /// Sets whether pages may read responses to requests with cookies or HTTP authentication
-    /// (default no). Clients with `withCredentials` need it. Has no effect with
+    /// (default `false`). Clients with `withCredentials` need it. Has no effect with
     /// [`any_origin`](Self::any_origin).
     ///
     /// ```

@@ -26,7 +26,8 @@ pub(crate) use hooks::WallClock;
 #[cfg(feature = "compression")]
 use crate::{http_compression::HttpCompression, per_message_deflate::PerMessageDeflate};
 
-/// Options of an [`Engine`](crate::Engine), with Node's defaults.
+/// Options of an [`Engine`](crate::Engine). The defaults are those of Node's server, unless the
+/// option says otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -129,9 +130,9 @@ impl EngineConfig {
         self
     }
 
-    /// Sets whether the path ends with a slash (default yes), so that `/engine.io` does not match.
-    /// With `false`, every path that begins with `/engine.io` matches, such as `/engine.io.js`, as
-    /// in Node.
+    /// Sets whether the path ends with a slash (default `true`), so that `/engine.io` does not
+    /// match. With `false`, every path that begins with `/engine.io` matches, such as
+    /// `/engine.io.js`, as in Node.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -146,10 +147,10 @@ impl EngineConfig {
 
     /// Sets the time from the handshake or the last pong to the next ping (default 25 s).
     ///
-    /// The time in which the machine slept counts. The engine notices it within 5 s of waking and
-    /// sends the pings that are due, so that a client that is gone is noticed one
-    /// [`ping_timeout`](Self::ping_timeout) later. Clients of revision 3 ping themselves; a server
-    /// that slept waits for their ping as long as ever.
+    /// Time in which the machine sleeps counts. The engine notices a sleep within 5 s of waking and
+    /// sends the pings that are due. A client that has disappeared in the meantime is therefore
+    /// noticed one [`ping_timeout`](Self::ping_timeout) later. Clients of revision 3 send the pings
+    /// themselves, and the engine waits for them as long as without a sleep.
     ///
     /// ```
     /// use std::time::Duration;
@@ -162,7 +163,7 @@ impl EngineConfig {
         self
     }
 
-    /// Sets how long a client may take to answer a ping before the session closes with "ping
+    /// Sets how long a client may take to reply to a ping before the session is closed with "ping
     /// timeout" (default 20 s).
     ///
     /// ```
@@ -176,10 +177,10 @@ impl EngineConfig {
         self
     }
 
-    /// Sets how long a client counts as connected while the application does not read
-    /// ([`Connection::pause_reading`](crate::Connection::pause_reading)) and more data has arrived than
-    /// the server inspects, so that it can see neither pongs nor a close (default 10 min). Then the
-    /// session closes with "ping timeout".
+    /// Sets how long a client counts as connected while [reading is
+    /// paused](crate::Connection::pause_reading) and so much data has arrived that the server can
+    /// see neither pongs nor a close (default 10 min). Then the session is closed with "ping
+    /// timeout".
     ///
     /// ```
     /// use std::time::Duration;
@@ -249,9 +250,9 @@ impl EngineConfig {
     }
 
     /// Sets how many bytes may wait to be sent to one client (default 8 MiB, at least 1). This
-    /// limits the cost of a client that does not read. A queue of which at least half is free
-    /// accepts one message of any size, so at most half of the limit and one message wait if that
-    /// is more.
+    /// limits the cost of a client that does not read. If at least half of the queue is free, it
+    /// accepts one message of any size. A queue may therefore hold half of the limit plus one large
+    /// message.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -278,8 +279,8 @@ impl EngineConfig {
     }
 
     /// Sets whether the handshake advertises the upgrades to WebSocket and WebTransport (default
-    /// yes). As in Node,
-    /// `false` only hides it: a client that upgrades anyway is served.
+    /// `true`). As in Node, `false` only hides the upgrades: a client that upgrades anyway is
+    /// served.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -293,7 +294,8 @@ impl EngineConfig {
 
     /// Sets how long a request head, or a TLS handshake, may take to arrive at
     /// [`Engine::listen`](crate::Engine::listen) (default 15 s). On HTTP/2, it also limits how long
-    /// a ping may stay unanswered, because an incomplete head keeps the client from answering.
+    /// the client may take to reply to a ping, because a client cannot reply while its request head
+    /// is incomplete.
     ///
     /// ```
     /// use std::time::Duration;
@@ -336,7 +338,7 @@ impl EngineConfig {
 
     /// Sets how long a client may read nothing of an HTTP response at
     /// [`Engine::listen`](crate::Engine::listen) before its connection is dropped (default 30 s).
-    /// Otherwise it could keep the response in memory forever.
+    /// Without this limit, the client could keep the response in the server's memory forever.
     ///
     /// ```
     /// use std::time::Duration;
@@ -349,8 +351,9 @@ impl EngineConfig {
         self
     }
 
-    /// Sets into how many frames one WebSocket message may be split (default 1024). More close the
-    /// WebSocket with code 1008. The sum of their bytes counts towards `max_payload`.
+    /// Sets into how many frames one WebSocket message may be split (default 1024). A message of
+    /// more frames closes the WebSocket with code 1008. The sum of the bytes of all frames counts
+    /// towards `max_payload`.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -362,9 +365,9 @@ impl EngineConfig {
         self
     }
 
-    /// Sets how long a closed WebSocket may take to read its queue and to answer the close frame
-    /// (default 3 s). For the same time, the rest of a refused body is read and dropped, so that
-    /// the client can read the error.
+    /// Sets how long a session that is being closed may take to send its queue, and then how long
+    /// its WebSocket may take to reply to the close frame (default 3 s for each). For the same
+    /// time, the rest of a refused body is read and dropped, so that the client can read the error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -377,16 +380,18 @@ impl EngineConfig {
         self
     }
 
-    /// Sets the maximum number of sessions (default 100 000). Further handshakes get 503 with
-    /// `Retry-After` and [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
+    /// Sets the maximum number of sessions (default 100 000; Node has no limit). Further handshakes
+    /// get 503 with `Retry-After` and
+    /// [`RequestError::SessionLimit`](crate::RequestError::SessionLimit).
     ///
-    /// A new session costs about 2 KiB, including its part in a Socket.IO server, in addition to the
-    /// stored part of its request ([`max_kept_head`](Self::max_kept_head)) and the resources of the
-    /// operating system for its connection: about 200 MB with the default. Raise it if you have
-    /// more clients and the memory for them.
+    /// A new session costs about 2 KiB, including its part in a Socket.IO server, in addition to
+    /// the stored part of its request ([`max_kept_head`](Self::max_kept_head)) and the resources of
+    /// the operating system for its connection. This is about 200 MB with the default limit. Raise
+    /// the limit if you have more clients and the memory for them.
     ///
     /// The memory of ended sessions is free for new ones. glibc's allocator returns little of it to
-    /// the operating system; with jemalloc or mimalloc, the process shrinks after a wave of clients.
+    /// the operating system; with jemalloc or mimalloc, the process shrinks after a wave of
+    /// clients.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -414,8 +419,8 @@ impl EngineConfig {
     }
 
     /// Announces the UDP port of [`listen_webtransport`](crate::Engine::listen_webtransport), for
-    /// `max_age`, in an `Alt-Svc` header of every response over TCP (default no, and browsers need
-    /// no announcement for WebTransport).
+    /// `max_age`, in an `Alt-Svc` header of every response over TCP (default: no announcement,
+    /// which browsers do not need for WebTransport).
     ///
     /// Browsers then also try to load pages and to poll over HTTP/3. The listener answers these
     /// requests with 421 (Misdirected Request), after which browsers repeat them over TCP. That
@@ -449,8 +454,8 @@ impl EngineConfig {
         self
     }
 
-    /// Sets whether clients of protocol revision 3 (Socket.IO v2) are served (default no). As in
-    /// Node, these are all clients whose `EIO` is not `4`, including those without one.
+    /// Sets whether clients of protocol revision 3 (Socket.IO v2) are served (default `false`). As
+    /// in Node, these are all clients whose `EIO` is not `4`, including those without one.
     ///
     /// The session id of a Socket.IO v2 client is also its socket id. Anyone who learns the socket
     /// id can send requests in the client's name over polling.
@@ -465,9 +470,8 @@ impl EngineConfig {
         self
     }
 
-    /// Sets whether and how polling responses are compressed (default: as in
-    /// [`HttpCompression::default`]). `None` disables compression. Without the feature
-    /// `compression` nothing is compressed.
+    /// Sets whether and how polling responses are compressed (default: with
+    /// [`HttpCompression::default`]). `None` disables compression.
     ///
     /// ```
     /// use engineio_server::EngineConfig;
@@ -513,7 +517,7 @@ impl EngineConfig {
     }
 
     /// Sets whether and how WebSocket messages are compressed with clients that offer it (default
-    /// no, as in Node). This costs CPU time, and memory if contexts are kept; see
+    /// `None`: they are not, as in Node). This costs CPU time, and memory if contexts are kept; see
     /// [`PerMessageDeflate`].
     ///
     /// ```

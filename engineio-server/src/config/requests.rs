@@ -28,7 +28,7 @@ impl EngineConfig {
     }
 
     /// Sets whether WebSocket requests from pages of other origins are refused unless
-    /// [`cors`](Self::cors) allows their origin (default yes). They get
+    /// [`cors`](Self::cors) allows their origin (default `true`). Refused requests get
     /// [`RequestError::Forbidden`](crate::RequestError::Forbidden): 403 and code 4.
     ///
     /// Browsers let a page of any origin open a WebSocket with the visitor's cookies, and send its
@@ -43,7 +43,7 @@ impl EngineConfig {
     /// ```
     /// use engineio_server::{Cors, EngineConfig};
     ///
-    /// // Pages of this origin may use polling and WebSocket, those of others neither.
+    /// // Pages of this origin may use polling and WebSocket. Pages of other origins may use neither.
     /// let strict = EngineConfig::default().cors(Cors::origins(["https://example.com"]));
     /// // Pages of every origin may use WebSocket, as with Node's server.
     /// let open = EngineConfig::default().check_origin(false);
@@ -78,7 +78,7 @@ impl EngineConfig {
         self
     }
 
-    /// Sets whether requests with a `j` parameter are answered as JSONP (default no). JSONP
+    /// Sets whether requests with a `j` parameter get JSONP responses (default `false`). JSONP
     /// responses are scripts, for browsers that cannot send requests to other origins, such as
     /// Internet Explorer 9 (the client option is `forceJSONP`).
     ///
@@ -268,7 +268,7 @@ impl EngineConfig {
     /// use http::{HeaderValue, header::SERVER};
     ///
     /// let config = EngineConfig::default().headers(|headers, _request| {
-    ///     headers.insert(SERVER, HeaderValue::from_static("mine"));
+    ///     headers.insert(SERVER, HeaderValue::from_static("chat"));
     /// });
     /// ```
     pub fn headers(

@@ -7,8 +7,9 @@ use std::time::Duration;
 /// are served before it continues.
 ///
 /// Every turn processes at least one message, so none of these limits the size of a message. The
-/// least value of a limit is 1, and of `writes` 2; a smaller value counts as that one. With any
-/// `time`, four messages are handled.
+/// minimum of each limit is 1, and of `writes` 2. A smaller value counts as the minimum. However
+/// short `time` is, four messages are handled, because the clock is read after every fourth
+/// message.
 ///
 /// ```
 /// use engineio_server::{EngineConfig, TurnLimits};

@@ -75,7 +75,7 @@ impl Http {
                 Ok(true) => return self.http2.serve(stream, peer, service, stopped).await,
                 Ok(false) => stream,
                 Err(error) => {
-                    tracing::debug!(target: "engineio::listen", %error, "no request arrived");
+                    tracing::debug!(target: "engineio::listen", %error, "no request arrived on a connection");
                     self.dropped.failed_early(&error, false);
                     return;
                 }
@@ -105,7 +105,7 @@ impl Http {
             }
         };
         if let Err(error) = result {
-            tracing::debug!(target: "engineio::listen", %error, "HTTP connection failed");
+            tracing::debug!(target: "engineio::listen", %error, "an HTTP connection failed");
             self.dropped.failed(&error);
         }
     }

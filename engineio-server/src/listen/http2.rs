@@ -94,13 +94,13 @@ impl Http2 {
         let result = tokio::select! {
             result = serve => result,
             () = stalled => {
-                tracing::debug!(target: "engineio::listen", "the client does not read a response");
+                tracing::debug!(target: "engineio::listen", "a client did not read a response within `write_timeout`");
                 self.dropped.write_timeout.one();
                 return;
             }
         };
         if let Err(error) = result {
-            tracing::debug!(target: "engineio::listen", %error, "HTTP/2 connection failed");
+            tracing::debug!(target: "engineio::listen", %error, "an HTTP/2 connection failed");
             self.dropped.failed(&error);
         }
     }

@@ -88,7 +88,7 @@ where
                     http.serve(stream, peer, service, stopped).await;
                 }
                 Err(error) => {
-                    tracing::debug!(target: "engineio::listen", %error, "TLS handshake failed");
+                    tracing::debug!(target: "engineio::listen", %error, "a TLS handshake failed");
                     http.dropped.failed_early(&error, true);
                 }
             }

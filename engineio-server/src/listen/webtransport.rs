@@ -43,8 +43,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of one connection that the client has not acknowledged.
 const SEND_WINDOW: u64 = 1024 * 1024;
 
-/// Bytes of datagrams that wait to be read. They are not read, but a client does not begin a session
-/// with a server that accepts none.
+/// Bytes of datagrams that wait to be read. They are not read, but a client does not begin a
+/// session with a server that accepts none.
 const DATAGRAM_BUFFER: usize = 1500;
 
 /// The request and the stream for packets.
@@ -57,13 +57,13 @@ const UNIDIRECTIONAL_STREAMS: u32 = 8;
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 impl Engine {
-    /// Listens for WebTransport on the UDP port of `address`, usually the number of the TCP port of
-    /// [`listen_tls`](Self::listen_tls), and with the same certificate.
+    /// Listens for WebTransport on the UDP port of `address`. Usually the port has the same number
+    /// as the TCP port of [`listen_tls`](Self::listen_tls), and the certificate is the same.
     ///
     /// [`transports`](EngineConfig::transports) must contain [`Transport::WebTransport`]. Clients
     /// open sessions over WebTransport, or upgrade sessions that began with long-polling or a
-    /// WebSocket and were not upgraded before. The listener serves no other requests over HTTP/3: it
-    /// answers them with 421. See [`alt_svc`](EngineConfig::alt_svc).
+    /// WebSocket and were not upgraded before. The listener serves no other requests over HTTP/3:
+    /// it answers them with 421. See [`alt_svc`](EngineConfig::alt_svc).
     ///
     /// `tls` must support TLS 1.3 and its cipher suite `TLS13_AES_128_GCM_SHA256`. Its application
     /// protocols are replaced by `h3`, and early data (0-RTT) is not accepted.
@@ -156,7 +156,7 @@ impl Listener {
         let _ = timeout(self.engine.config().linger, endpoint.wait_idle()).await;
     }
 
-    /// Serves a connection until it has a session.
+    /// For a connection until it has a session.
     async fn serve(self, incoming: Incoming, _slot: Box<Slot>, _permit: OwnedSemaphorePermit) {
         let mut stopped = self.stopped.clone();
         tokio::select! {
@@ -175,7 +175,7 @@ impl Listener {
             Ok(()) => {}
             Err(Failure::Late) => self.dropped.first_packet.one(),
             Err(Failure::Accept(error)) => {
-                tracing::debug!(target: "engineio::listen", %error, "no first packet arrived");
+                tracing::debug!(target: "engineio::listen", %error, "no first packet arrived on a WebTransport session");
                 match error {
                     AcceptError::Stream(error) => self.count(&error),
                     AcceptError::Framing(_) => self.dropped.first_packet.one(),
@@ -188,7 +188,7 @@ impl Listener {
         let connection: Connection = match incoming.await {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::debug!(target: "engineio::listen", %error, "QUIC handshake failed");
+                tracing::debug!(target: "engineio::listen", %error, "a QUIC handshake failed");
                 self.dropped.tls_handshake.one();
                 return None;
             }
@@ -200,7 +200,7 @@ impl Listener {
                 Some(request)
             }
             Err(error) => {
-                tracing::debug!(target: "engineio::listen", %error, "no request arrived");
+                tracing::debug!(target: "engineio::listen", %error, "no request arrived on a QUIC connection");
                 self.count(&error);
                 None
             }

@@ -16,7 +16,7 @@ crate::counters! {
         transport_close,
         /// The server closed the session.
         forced_close,
-        /// The peer did not answer a ping in time.
+        /// The peer did not reply to a ping in time.
         ping_timeout,
         /// The peer sent a malformed packet.
         parse_error,
@@ -95,7 +95,7 @@ crate::counters! {
 macro_rules! total {
     ($($snapshot:ident),*) => {
         $(impl $snapshot {
-            /// The sum of all counts.
+            /// Returns the sum of all counts.
             pub fn total(&self) -> u64 {
                 self.entries().map(|(_, count)| count).sum()
             }

@@ -39,8 +39,8 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Refused requests, bodies and messages, by reason.
     pub refused: Refused,
-    /// Sessions whose application has not returned, and WebSockets that are being closed. 0 when
-    /// all sessions are gone; see [`Engine::ended`](crate::Engine::ended).
+    /// Sessions whose application's future has not ended, and WebSockets that are being closed. 0
+    /// after [`Engine::ended`](crate::Engine::ended) has returned.
     pub at_work: u64,
 }
 

@@ -218,7 +218,7 @@ impl WebSocket {
             });
         });
         result.unwrap_or_else(|error| {
-            tracing::debug!(target: "engineio::websocket", %error, "closing");
+            tracing::debug!(target: "engineio::websocket", %error, "a WebSocket failed: closing it");
             if !closed {
                 error.counter(refused).one();
                 self.writer.push_close(Some(error.code()));

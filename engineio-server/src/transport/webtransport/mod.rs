@@ -95,7 +95,7 @@ impl WebTransport {
                 Ok(Some(packet)) => Input::Packet(Transport::WebTransport, packet),
                 Ok(None) => return Poll::Ready(()),
                 Err(error) => {
-                    tracing::debug!(target: "engineio::webtransport", %error, "closing");
+                    tracing::debug!(target: "engineio::webtransport", %error, "a WebTransport session failed: closing it");
                     match error {
                         FramingError::TooLong { .. } => refused.too_large.one(),
                         _ => refused.malformed_packet.one(),
