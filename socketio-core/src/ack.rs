@@ -14,9 +14,9 @@ use crate::HandlerError;
 /// A value that an event handler may return. It is sent as the ack that the other side awaits.
 /// Servers and clients use the same trait.
 ///
-/// For your own type that is `Serialize`, an empty impl is enough. You can also return it inside
-/// [`Json`]. (A blanket impl for every `Serialize` type would make it impossible to recognize a
-/// `Result`.)
+/// Types of the standard library, such as numbers, strings, lists and tuples, implement it. For
+/// your own type that is `Serialize`, an empty impl is enough, or return the value inside [`Json`].
+/// (A blanket impl for every `Serialize` type would make it impossible to recognize a `Result`.)
 ///
 /// ```
 /// use serde::Serialize;
@@ -73,7 +73,19 @@ impl<A: AckValue, B: AckValue> AckValue for (A, B) {}
 impl<A: AckValue, B: AckValue, C: AckValue> AckValue for (A, B, C) {}
 impl<A: AckValue, B: AckValue, C: AckValue, D: AckValue> AckValue for (A, B, C, D) {}
 
-/// Sends any serializable value as the ack.
+/// Sends any serializable value as the ack, although its type does not implement [`AckValue`].
+///
+/// ```
+/// use serde::Serialize;
+/// use socketio_core::Json;
+///
+/// #[derive(Serialize)]
+/// struct Receipt { length: usize }
+///
+/// async fn say(text: String) -> Json<Receipt> {
+///     Json(Receipt { length: text.len() })
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Json<T>(pub T);

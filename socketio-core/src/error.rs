@@ -74,9 +74,9 @@ enum PublicText {
 const INTERNAL: PublicText = PublicText::General("internal error");
 
 impl HandlerError {
-    /// Creates an error, from an error or a message, that the other side may read. It gets the
-    /// message in the ack of its event. A client gets the message of a middleware's error in
-    /// CONNECT_ERROR.
+    /// Creates an error, from an error or a message, that the other side may read. The other side
+    /// gets the message in the ack of its event. A client gets the message of a middleware's error
+    /// in CONNECT_ERROR.
     pub fn public(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: error.into(), data: None, public_text: PublicText::Message }
     }

@@ -4,13 +4,11 @@ use crate::HandlerError;
 
 /// An argument of a handler. `C` is the context of the handler, which differs by kind: event
 /// handlers, for example, have another context than disconnection handlers. An argument that the
-/// context does not contain is therefore an error of the compiler.
+/// context does not contain is therefore a compile error.
 ///
-/// Implement it for your own types, for one context or for all of them. An error is handled as
-/// every [`HandlerError`]: the handler does not run, the error is reported, and it is sent to the
-/// other side if that waits for an ack.
-///
-/// A handler that wants to see the failure takes `Result<X, HandlerError>`.
+/// Implement it for your own types, for one context or for all of them. If an extraction fails, the
+/// handler does not run. The error is reported, and is sent to the other side if the other side
+/// waits for an ack. To handle the failure in the handler, take `Result<X, HandlerError>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler that is called with `{C}`",
     label = "an argument of this handler is not an extractor",

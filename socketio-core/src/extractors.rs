@@ -11,14 +11,14 @@ use crate::HandlerError;
 ///
 /// An unpaired surrogate in a text becomes U+FFFD, and a number beyond an `f64` becomes infinity
 /// (null in a dynamic value). An attachment decodes to [`Binary`](socketio_parser::Binary), to
-/// `Bytes`, or inside a [`Value`](socketio_parser::Value). For a type that accepts no bytes, such as
-/// `serde_json::Value`, an attachment is an error that says so.
+/// `Bytes`, or inside a [`Value`](socketio_parser::Value). For a type that accepts no bytes, such
+/// as `serde_json::Value`, an attachment is an error that says so.
 ///
-/// If the arguments are of another type, the other side gets "invalid arguments" and learns nothing
-/// about the types. The log, or a server's error handler, gets the details.
+/// If the arguments are of another type, the other side gets the message "invalid arguments",
+/// without details. The log, or a server's error handler, gets the details.
 ///
-/// In a server's connection handler or middleware it decodes the data that the client sent with
-/// CONNECT, as `Auth` does.
+/// In a server's connection handler or middleware, it decodes the data that the client sent with
+/// its CONNECT packet, as `Auth` does.
 ///
 /// ```ignore
 /// socket.on("one", |Data(text): Data<String>| text);
@@ -40,12 +40,20 @@ impl<T: DeserializeOwned> Data<T> {
     }
 }
 
-/// Extractor for the name of the event, for a handler that serves several events.
+/// Extractor for the name of the event, for a handler of several events.
+///
+/// ```ignore
+/// socket.on_any(|EventName(event): EventName| println!("{event}"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
 
 /// Extractor for details about a disconnection, such as how the other side broke the protocol, or
-/// which request failed. The details are missing for most disconnections.
+/// which request failed. Most disconnections have no details, so take an `Option`.
+///
+/// ```ignore
+/// socket.on_disconnect(|details: Option<DisconnectDescription>| println!("{details:?}"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisconnectDescription(pub String);
 

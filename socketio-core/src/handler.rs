@@ -246,7 +246,7 @@ where
     })
 }
 
-/// Why a handler was not started.
+/// The reason why a handler was not started.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Unstarted {
@@ -260,8 +260,8 @@ pub enum Unstarted {
 ///
 /// # Errors
 ///
-/// Returns an error if an argument cannot be extracted, or if the handler panics before it returns a
-/// future.
+/// Returns an error if an argument cannot be extracted, or if the handler panics before it returns
+/// a future.
 #[doc(hidden)]
 pub fn start_caught<C: HandlerContext>(
     handler: &ErasedHandler<C>,
