@@ -115,7 +115,7 @@ pub enum WebSocketError {
 }
 
 impl WebSocketError {
-    /// The code to close the connection with.
+    /// Returns the code to close the connection with.
     pub fn close_code(self) -> u16 {
         match self {
             Self::InvalidUtf8 => close_code::INVALID_DATA,

@@ -75,7 +75,7 @@ impl WireFrame {
         this
     }
 
-    /// The bytes to write before `body`. Empty if `body` already begins with them.
+    /// Returns the bytes to write before `body`. Empty if `body` already begins with them.
     #[inline]
     pub fn header(&self) -> &[u8] {
         self.header.get(..usize::from(self.header_len)).unwrap_or_default()
@@ -83,7 +83,7 @@ impl WireFrame {
 }
 
 impl Frame {
-    /// A text packet.
+    /// Creates a text packet.
     pub fn text(kind: PacketType, text: &str) -> Self {
         let mut buffer = Vec::with_capacity(HEADROOM + 1 + text.len());
         buffer.extend_from_slice(&[0; HEADROOM]);
@@ -102,26 +102,26 @@ impl Frame {
         Self { body: buffer.into(), forms: None, binary: false, compress: true }
     }
 
-    /// A binary message that shares `data`.
+    /// Creates a binary message that shares `data`.
     pub fn binary(data: Bytes) -> Self {
         Self { body: data, forms: Some(Arc::default()), binary: true, compress: true }
     }
 
-    /// Whether this is a binary message.
+    /// Returns whether this is a binary message.
     #[inline]
     pub fn is_binary(&self) -> bool {
         self.binary
     }
 
-    /// Whether transports may compress this frame. See
+    /// Returns whether transports may compress this frame. See
     /// [`Frames::compress`](crate::Frames::compress).
     #[inline]
     pub fn may_compress(&self) -> bool {
         self.compress
     }
 
-    /// The packet as a message transport of revision 4 carries it: the digit and data of a text
-    /// packet, or raw binary.
+    /// Returns the packet as a message transport of revision 4 carries it: the digit and data of a
+    /// text packet, or raw binary.
     pub fn payload(&self) -> Bytes {
         match self.body() {
             Body::Text(buffer) => buffer.slice(HEADROOM..),
@@ -129,7 +129,7 @@ impl Frame {
         }
     }
 
-    /// The bytes of [`payload`](Self::payload).
+    /// Returns the bytes of [`payload`](Self::payload).
     pub fn as_bytes(&self) -> &[u8] {
         match self.body() {
             Body::Text(buffer) => buffer.get(HEADROOM..).unwrap_or_default(),
@@ -137,7 +137,7 @@ impl Frame {
         }
     }
 
-    /// The length of [`payload`](Self::payload) in bytes.
+    /// Returns the length of [`payload`](Self::payload) in bytes.
     #[inline]
     pub fn len(&self) -> usize {
         match self.body() {
@@ -146,12 +146,12 @@ impl Frame {
         }
     }
 
-    /// Whether the payload has no bytes (an empty binary message).
+    /// Returns whether the payload has no bytes (an empty binary message).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The type of the packet.
+    /// Returns the type of the packet.
     pub fn kind(&self) -> PacketType {
         match self.body() {
             Body::Text(buffer) => buffer
@@ -162,7 +162,7 @@ impl Frame {
         }
     }
 
-    /// The unmasked WebSocket frame (RFC 6455 section 5.2) that a server sends.
+    /// Returns the unmasked WebSocket frame (RFC 6455 section 5.2) that a server sends.
     pub fn websocket(&self, revision: Revision) -> WireFrame {
         self.clone().into_websocket(revision)
     }
@@ -187,8 +187,8 @@ impl Frame {
         WireFrame { header, header_len: (len + prefix) as u8, body }
     }
 
-    /// The WebSocket frame for a client that accepts only text (`b64`). Binary data is encoded as
-    /// in [`polling_text`](Self::polling_text); a text packet is the same as in
+    /// Returns the WebSocket frame for a client that accepts only text (`b64`). Binary data is
+    /// encoded as in [`polling_text`](Self::polling_text); a text packet is the same as in
     /// [`websocket`](Self::websocket).
     pub fn websocket_text(&self, revision: Revision) -> WireFrame {
         if !self.is_binary() {
@@ -200,8 +200,8 @@ impl Frame {
         WireFrame { header, header_len: len as u8, body }
     }
 
-    /// The packet as text for a polling payload without raw binary. Binary data becomes `b` and
-    /// base64 (`b4` and base64 in revision 3).
+    /// Returns the packet as text for a polling payload without raw binary. Binary data becomes `b`
+    /// and base64 (`b4` and base64 in revision 3).
     ///
     /// The base64 text is built once per frame, regardless of the number of recipients that poll.
     pub fn polling_text(&self, revision: Revision) -> Bytes {
@@ -219,7 +219,8 @@ impl Frame {
         }
     }
 
-    /// The length of [`polling_text`](Self::polling_text) in bytes. Does not build the text.
+    /// Returns the length of [`polling_text`](Self::polling_text) in bytes. Does not build the
+    /// text.
     pub fn polling_len(&self, revision: Revision) -> usize {
         match self.body() {
             Body::Text(_) => self.len(),
@@ -295,8 +296,8 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Builds the text frame of a message in place, behind room for the WebSocket header and the packet's
-/// digit.
+/// Builds the text frame of a message in place, behind room for the WebSocket header and the
+/// packet's digit.
 ///
 /// The data must be UTF-8, because the frame is sent as text.
 #[derive(Debug)]
@@ -305,7 +306,7 @@ pub struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// A writer for a message that reuses the memory of `buffer`, whose content is lost.
+    /// Creates a writer for a message that reuses the memory of `buffer`, whose content is lost.
     #[inline]
     pub fn message(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
@@ -314,7 +315,8 @@ impl FrameWriter {
         Self { buffer }
     }
 
-    /// The buffer, to which the data is appended. What it contains already must stay.
+    /// Returns the buffer, to which the caller appends the data. The bytes that it already contains
+    /// must stay.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -326,12 +328,12 @@ impl FrameWriter {
         self.buffer.get(HEADROOM..).unwrap_or_default()
     }
 
-    /// The frame, in memory of exactly its size.
+    /// Returns the frame, in memory of exactly its size.
     pub fn copy(&self) -> Frame {
         Frame::from_text(self.buffer.clone())
     }
 
-    /// The buffer, to be used again.
+    /// Returns the buffer, to be used again.
     #[inline]
     pub fn into_buffer(self) -> Vec<u8> {
         self.buffer

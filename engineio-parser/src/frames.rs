@@ -15,7 +15,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// A run of `first`, followed by `attachments` in order.
+    /// Creates a run of `first`, followed by `attachments` in order.
     pub fn new(first: Frame, attachments: impl IntoIterator<Item = Bytes>) -> Self {
         let rest: Arc<[Frame]> = attachments.into_iter().map(Frame::binary).collect();
         Self { first, rest: (!rest.is_empty()).then_some(rest) }
@@ -42,7 +42,7 @@ impl Frames {
         self.first.share();
     }
 
-    /// The frames in order.
+    /// Returns the frames in order.
     pub fn iter(&self) -> impl Iterator<Item = &Frame> {
         std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
@@ -64,13 +64,13 @@ impl Frames {
         }
     }
 
-    /// The number of frames.
+    /// Returns the number of frames.
     #[inline]
     pub fn count(&self) -> usize {
         1 + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
-    /// The total payload length of all frames in bytes.
+    /// Returns the total payload length of all frames in bytes.
     #[inline]
     pub fn bytes(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, |rest| rest.iter().map(Frame::len).sum());

@@ -34,13 +34,13 @@ pub struct OpenPacket {
     /// How long the peer may take to answer a ping. Same unit and range as `ping_interval`.
     pub ping_timeout: Duration,
     /// The largest polling body that the server accepts, in bytes. `None` if the server does not
-    /// say.
+    /// announce it.
     pub max_payload: Option<u64>,
 }
 
 impl OpenPacket {
-    /// The JSON text, with the keys in the order that Node uses. Longer durations are cut to the
-    /// maximum.
+    /// Returns the JSON text, with the keys in the order that Node uses. Longer durations are cut
+    /// to the maximum.
     pub fn to_json(&self) -> String {
         let wire = Wire {
             sid: Cow::Borrowed(&self.sid),
@@ -53,7 +53,7 @@ impl OpenPacket {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// The open packet in wire form.
+    /// Returns the open packet in wire form.
     pub fn encode(&self) -> Frame {
         Frame::text(PacketType::Open, &self.to_json())
     }
@@ -62,8 +62,8 @@ impl OpenPacket {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`] if `json` is not an object, or if a value is missing, of the wrong type
-    /// or out of range.
+    /// Returns [`HandshakeError`] if `json` is not an object, or if a value is missing, of the
+    /// wrong type or out of range.
     pub fn decode(json: &str) -> Result<Self, HandshakeError> {
         let wire: Wire<'_> = serde_json::from_str(json)?;
         Ok(Self {

@@ -1,9 +1,10 @@
 //! Engine.IO packets, payloads and the session state machine, without any I/O.
 //!
-//! Engine.IO carries an ordered stream of text and binary messages in both directions over HTTP
-//! long-polling, WebSocket or WebTransport. This crate parses and builds the bytes and decides what
-//! happens next; the caller moves the bytes. Both revisions of the protocol (`EIO=3` and `EIO=4`)
-//! are values of [`Revision`] and work in one process.
+//! [Engine.IO](https://socket.io/docs/v4/engine-io-protocol/) carries an ordered stream of text and
+//! binary messages in both directions over HTTP long-polling, WebSocket or WebTransport. This crate
+//! parses and builds the bytes and decides which action follows. The caller moves the bytes. Both
+//! revisions of the protocol (`EIO=3` and `EIO=4`) are values of [`Revision`] and work in one
+//! process.
 //!
 //! | module | contents |
 //! |---|---|
@@ -78,26 +79,27 @@ pub mod internal {
     pub use crate::packed::{OutgoingMessage, PackedFrames};
     use crate::{Frame, Frames};
 
-    /// Makes all clones taken from now on share encodings that only some recipients need, such as the
-    /// compressed frame. Intended for broadcasts. Costs one allocation.
+    /// Makes all clones taken from now on share encodings that only some recipients need, such as
+    /// the compressed frame. Intended for broadcasts. Costs one allocation.
     #[must_use]
     pub fn share(mut frames: Frames) -> Frames {
         frames.share();
         frames
     }
 
-    /// The instant `timeout` after `now`, at most ten years later. A longer time means that there is
-    /// no deadline, and the clock might not express it.
+    /// Returns the instant `timeout` after `now`, at most ten years later. A longer time means that
+    /// there is no deadline, and the clock might not express it.
     #[must_use]
     pub fn deadline(now: Instant, timeout: Duration) -> Instant {
         now + timeout.min(Duration::from_secs(10 * 365 * 86_400))
     }
 
-    /// The compressed frame for a WebSocket with a compression window of `window_bits` bits.
+    /// Returns the compressed frame for a WebSocket with a compression window of `window_bits`
+    /// bits.
     ///
-    /// Calls `compress` to build it. The result is cached for all clones that [`share`] the frame, but
-    /// only for the window size of the first call. Returns `None` if `compress` does, which means that
-    /// the frame is better sent uncompressed. This crate contains no compressor.
+    /// Calls `compress` to build it. The result is cached for all clones that [`share`] the frame,
+    /// but only for the window size of the first call. Returns `None` if `compress` does, which
+    /// means that the frame is better sent uncompressed. This crate contains no compressor.
     pub fn compressed(
         frame: &Frame,
         window_bits: u8,

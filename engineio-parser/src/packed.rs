@@ -51,13 +51,13 @@ impl OutgoingMessage<'_> {
         }
     }
 
-    /// Whether [`PackedFrames`] take the message.
+    /// Returns whether [`PackedFrames`] take the message.
     #[inline]
     pub fn is_small(&self) -> bool {
         matches!(self, Self::Written(writer) if writer.payload().len() <= MAX_PAYLOAD)
     }
 
-    /// The message as frames. Copies a written message into memory of exactly its size.
+    /// Returns the message as frames. Copies a written message into memory of exactly its size.
     #[inline]
     pub fn into_frames(self) -> Frames {
         match self {
@@ -86,13 +86,13 @@ pub struct PackedFrames {
 }
 
 impl PackedFrames {
-    /// The frames in order.
+    /// Returns the frames in order.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// The number of frames.
+    /// Returns the number of frames.
     #[inline]
     pub fn count(&self) -> usize {
         self.count

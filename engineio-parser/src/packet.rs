@@ -35,17 +35,17 @@ impl Packet {
         Self { kind, data }
     }
 
-    /// A packet that carries text, which may be empty.
+    /// Creates a packet that carries text, which may be empty.
     pub fn text(kind: PacketType, text: impl Into<ByteString>) -> Self {
         Self::new(kind, PacketData::Text(text.into()))
     }
 
-    /// A text message.
+    /// Creates a text message.
     pub fn message(text: impl Into<ByteString>) -> Self {
         Self::text(PacketType::Message, text)
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     pub fn binary(data: impl Into<Bytes>) -> Self {
         Self::new(PacketType::Message, PacketData::Binary(data.into()))
     }
@@ -58,7 +58,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`PacketError`] if the type is missing or unknown.
+    /// Returns [`PacketError`] if the type is missing or unknown.
     ///
     /// ```
     /// use engineio_parser::{Packet, PacketError, Revision};
@@ -92,7 +92,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// Those of [`decode_text`](Self::decode_text).
+    /// Returns the errors of [`decode_text`](Self::decode_text).
     pub fn decode_str(text: &str, revision: Revision) -> Result<Self, PacketError> {
         match text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit)) {
             // A digit is one byte, so this is a character boundary.
@@ -106,8 +106,8 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// None in revision 4, where all bytes are the data of a message. In revision 3,
-    /// [`PacketError`] if the type byte is missing or unknown.
+    /// Returns [`PacketError`] in revision 3, if the type byte is missing or unknown. Never returns
+    /// an error in revision 4, where all bytes are the data of a message.
     pub fn decode_binary(bytes: Bytes, revision: Revision) -> Result<Self, PacketError> {
         match revision {
             Revision::V4 => Ok(Self::binary(bytes)),
@@ -130,7 +130,7 @@ pub enum PacketData {
 }
 
 impl PacketData {
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -138,7 +138,7 @@ impl PacketData {
         }
     }
 
-    /// Whether the data is empty.
+    /// Returns whether the data is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -154,7 +154,7 @@ pub enum PacketType {
     Close = 1,
     /// `2`: heartbeat, or the probe of an upgrade (`2probe`).
     Ping = 2,
-    /// `3`: answer to a ping, or to a probe (`3probe`).
+    /// `3`: the reply to a ping, or to a probe (`3probe`).
     Pong = 3,
     /// `4`: data of the application.
     Message = 4,
@@ -165,17 +165,17 @@ pub enum PacketType {
 }
 
 impl PacketType {
-    /// The ASCII digit of this type in text.
+    /// Returns the ASCII digit of this type in text.
     pub fn digit(self) -> u8 {
         b'0' + self as u8
     }
 
-    /// The type for an ASCII digit.
+    /// Returns the type for an ASCII digit.
     pub fn from_digit(digit: u8) -> Option<Self> {
         Self::from_byte(digit.wrapping_sub(b'0'))
     }
 
-    /// The type for a type byte of revision 3.
+    /// Returns the type for a type byte of revision 3.
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Open,
@@ -213,7 +213,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// The name in the `transport` query parameter and in the `upgrades` of the handshake.
+    /// Returns the name in the `transport` query parameter and in the `upgrades` of the handshake.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polling => "polling",
@@ -222,7 +222,7 @@ impl Transport {
         }
     }
 
-    /// The transport with this name. Names are case-sensitive.
+    /// Returns the transport with this name. Names are case-sensitive.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Polling, Self::WebSocket, Self::WebTransport]
             .into_iter()

@@ -45,7 +45,7 @@ pub fn header(len: usize, binary: bool) -> Header {
     Header { bytes, len: header_len }
 }
 
-/// The header and the packet to write for a frame.
+/// Returns the header and the packet to write for a frame.
 ///
 /// The framing has no empty packets. An empty binary message is therefore sent as text, in base64.
 ///
@@ -96,13 +96,13 @@ impl Decoder {
         Self { max_payload, buffer: BytesMut::new(), failed: false }
     }
 
-    /// Sets the limit for packets whose header is decoded from now on. Serves a server that expects
+    /// Sets the limit for packets whose header is decoded from now on. For a server that expects
     /// a small first packet.
     pub fn set_max_payload(&mut self, max_payload: u64) {
         self.max_payload = max_payload;
     }
 
-    /// The number of bytes that were pushed and not decoded yet.
+    /// Returns the number of bytes that were pushed and not decoded yet.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
     }
@@ -114,12 +114,13 @@ impl Decoder {
         }
     }
 
-    /// The next packet. `None` if more bytes must arrive first.
+    /// Returns the next packet. `None` if more bytes must arrive first.
     ///
     /// # Errors
     ///
-    /// [`FramingError`] if a packet is empty, too long (known as soon as its header has arrived) or
-    /// malformed. After an error there are no more packets, and the caller must close the stream.
+    /// Returns [`FramingError`] if a packet is empty, too long (known as soon as its header has
+    /// arrived) or malformed. After an error there are no more packets, and the caller must close
+    /// the stream.
     #[expect(clippy::should_implement_trait, reason = "`None` does not end the stream")]
     pub fn next(&mut self) -> Result<Option<Packet>, FramingError> {
         let next = self.take_packet();

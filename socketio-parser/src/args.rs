@@ -175,7 +175,7 @@ impl Args {
     }
 
     /// Encodes a list of arguments without a packet around it, and reads it as a peer does. With
-    /// `event`, the name of an event is its first item. Serves messages between servers.
+    /// `event`, the name of an event is its first item. For messages between servers.
     #[doc(hidden)]
     pub fn encode<T: Serialize + ?Sized>(
         event: Option<&str>,
@@ -211,7 +211,7 @@ impl Args {
     }
 
     /// Parses a list of arguments without attachments and without a packet around it. The first
-    /// item of an event's list is its name. Serves messages between servers, which limit the size
+    /// item of an event's list is its name. For messages between servers, which limit the size
     /// of the whole message.
     #[doc(hidden)]
     pub fn parse(list: ByteString, event: bool, max_depth: usize) -> Result<Self, DecodeError> {

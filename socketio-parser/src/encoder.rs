@@ -130,8 +130,8 @@ pub fn encode_disconnect(nsp: &Nsp) -> Frames {
 }
 
 impl Parser {
-    /// Creates the name of a namespace that packets of this encoding can carry. Only `MsgPack` can
-    /// carry a name with a comma.
+    /// Creates the name of a namespace that packets of this encoding can carry. Only packets of
+    /// `MsgPack` can carry a name with a comma.
     ///
     /// ```
     /// use socketio_parser::Parser;
@@ -152,7 +152,7 @@ impl Parser {
         }
     }
 
-    /// See [`encode_event`].
+    /// Encodes an event in this encoding. See [`encode_event`].
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl Parser {
         encode_list(self, PacketType::Event, nsp, None, Some(event), args, Some(&offset), frames)
     }
 
-    /// See [`encode_ack`].
+    /// Encodes an ack in this encoding. See [`encode_ack`].
     ///
     /// # Errors
     ///
@@ -250,7 +250,7 @@ impl Parser {
         encode_list(self, PacketType::Ack, nsp, Some(id), None, args, None, send)
     }
 
-    /// See [`encode_connect`].
+    /// Encodes a CONNECT in this encoding. See [`encode_connect`].
     ///
     /// # Errors
     ///
@@ -273,7 +273,7 @@ impl Parser {
         Ok(control(self, PacketType::Connect, nsp, &json))
     }
 
-    /// See [`encode_connect_error`].
+    /// Encodes a CONNECT_ERROR in this encoding. See [`encode_connect_error`].
     ///
     /// # Errors
     ///
@@ -297,7 +297,7 @@ impl Parser {
         Ok(control(self, PacketType::ConnectError, nsp, &error))
     }
 
-    /// See [`encode_disconnect`].
+    /// Encodes a DISCONNECT in this encoding. See [`encode_disconnect`].
     pub fn encode_disconnect(self, nsp: &Nsp) -> Frames {
         control(self, PacketType::Disconnect, nsp, b"")
     }
@@ -356,8 +356,8 @@ fn encode_list<T: Serialize + ?Sized, R>(
     Ok(result)
 }
 
-/// A packet whose list of arguments is being written. In contrast to [`encode_list`] its code exists
-/// once for all types of arguments.
+/// A packet whose list of arguments is being written. In contrast to [`encode_list`] its code
+/// exists once for all types of arguments.
 struct OpenList<'a> {
     parser: Parser,
     kind: PacketType,

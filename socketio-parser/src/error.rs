@@ -115,10 +115,10 @@ pub enum AckRefused {
     #[error("too many pending acknowledgements")]
     TooMany,
     /// The namespace is not connected.
-    #[error("not connected")]
+    #[error("the namespace is not connected")]
     NotConnected,
     /// An ack with this id is already awaited.
-    #[error("acknowledgement id in use")]
+    #[error("an ack with this id is already awaited")]
     InUse,
 }
 

@@ -44,9 +44,9 @@ impl Args {
     /// the other side reports in their place.
     ///
     /// Servers and clients of this project send `{ "error": message, "data": … }` for a handler
-    /// that failed. A type that reads a field `error` gets such an object as a value, and so does a
-    /// type of any shape, such as `serde_json::Value`. For every other type it is a failure, also if
-    /// the type could be decoded from it because all its fields are optional.
+    /// that failed. If `T` has a field `error` or accepts any value, such as `serde_json::Value`,
+    /// the object is returned as the value. For every other type it is a failure, even if all
+    /// fields of the type are optional, so that the object could be decoded.
     ///
     /// ```
     /// use socketio_parser::{DecodeAckError, Content, Decoder, Limits};
@@ -59,7 +59,7 @@ impl Args {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// An acknowledgement without arguments is `null` for a type that needs one, as in Node.
+    /// An ack without arguments decodes as `null` for a type that needs an argument, as in Node.
     ///
     /// ```
     /// # use socketio_parser::{Content, Decoder, Limits};

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PacketType {
-    /// `0`: the client requests a namespace, or the server grants it.
+    /// `0`: the client requests a namespace, or the server accepts the client in it.
     Connect = 0,
     /// `1`: the sender leaves the namespace.
     Disconnect = 1,

@@ -1,7 +1,8 @@
 //! Socket.IO packets, arguments with binary, and the state machine of a connection.
 //!
-//! This crate implements the Socket.IO protocol on top of the messages of an Engine.IO session:
-//! revision 5 (Socket.IO v3 and v4) and revision 4 (v2 clients). It does no I/O, reads no clock,
+//! This crate implements the [Socket.IO protocol](https://socket.io/docs/v4/socket-io-protocol/) on
+//! top of the messages of an Engine.IO session: revision 5 (Socket.IO v3 and v4) and revision 4 (v2
+//! clients). It does no I/O, reads no clock,
 //! draws no randomness and spawns no tasks. It can be used, tested and fuzzed with any runtime or
 //! none.
 //!

@@ -54,9 +54,9 @@ impl Limits {
     }
 
     /// Sets the maximum size of all attachments of one packet together, in bytes (default 10 000
-    /// 000: ten messages of the default `maxPayload`). One connection can make us store this much
-    /// while its packet is incomplete. An attachment that several placeholders name counts once per
-    /// placeholder, because msgpack and the cluster's messages repeat its bytes.
+    /// 000: ten messages of the default `maxPayload`). One connection can make this side store this
+    /// much while its packet is incomplete. An attachment that several placeholders name counts
+    /// once per placeholder, because msgpack and the cluster's messages repeat its bytes.
     ///
     /// ```
     /// use socketio_parser::Limits;
@@ -69,8 +69,8 @@ impl Limits {
     }
 
     /// Sets the maximum number of binary values in one msgpack packet, which contains them without
-    /// announcing them (default 1024; Node has no limit). Each value costs about 70 bytes in
-    /// addition to its own, of which the smallest has two.
+    /// announcing them (default 1024; Node has no limit). Each value takes at least two bytes on
+    /// the wire, and in memory about 70 bytes in addition to its data.
     ///
     /// ```
     /// use socketio_parser::Limits;
@@ -97,8 +97,8 @@ impl Limits {
     }
 
     /// Sets the depth of nested arrays and objects at which JSON is refused, including the argument
-    /// list (default 128, which is also the maximum, because `serde_json` stops there). The check
-    /// does not recurse.
+    /// list (default 128, which is also the maximum, because `serde_json` refuses deeper values).
+    /// The check does not recurse.
     ///
     /// ```
     /// use socketio_parser::Limits;
@@ -136,7 +136,7 @@ impl Limits {
     }
 
     /// Sets the maximum number of namespaces of one connection, including those that wait for a
-    /// response (default 64). They are searched linearly.
+    /// response (default 64).
     ///
     /// ```
     /// use socketio_parser::Limits;

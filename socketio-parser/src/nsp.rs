@@ -39,8 +39,8 @@ impl Nsp {
     ///
     /// # Errors
     ///
-    /// [`NspError`] if `name` contains a comma, because a namespace ends at the first comma on the
-    /// wire.
+    /// Returns [`NspError`] if `name` contains a comma, because a namespace ends at the first comma
+    /// on the wire.
     pub fn new(name: &str) -> Result<Self, NspError> {
         if name.contains(',') { Err(NspError(name.into())) } else { Ok(Self::unchecked(name)) }
     }

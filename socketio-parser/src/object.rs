@@ -85,8 +85,8 @@ impl Object {
         self.get(key).is_some()
     }
 
-    /// Inserts a member. If there is one of this name, replaces its value and returns the former
-    /// one.
+    /// Inserts a member. If there is a member of this name, replaces its value and returns the
+    /// former value.
     pub fn insert(&mut self, key: String, value: Value) -> Option<Value> {
         match &mut self.0 {
             Members::Few(list) => {
@@ -105,8 +105,8 @@ impl Object {
         }
     }
 
-    /// Removes a member and returns its value. The others keep their order, so this takes time in
-    /// proportion to their number.
+    /// Removes a member and returns its value. The other members keep their order, so this takes
+    /// time in proportion to their number.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         match &mut self.0 {
             Members::Few(list) => {

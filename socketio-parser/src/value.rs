@@ -190,7 +190,8 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// A peer cannot cause an error.
+    /// Never returns an error for arguments that a [`Decoder`](crate::Decoder) returned, because
+    /// they were validated.
     pub fn values(&self) -> Result<Vec<Value>, ArgsError> {
         Ok(self.decode::<Values>()?.0)
     }

@@ -54,7 +54,8 @@ pub fn encode(revision: Revision, b64: bool, frames: &[Frame]) -> Payload {
     }
 }
 
-/// The most bytes that a frame adds to a body. Use it to charge a byte budget before encoding.
+/// Returns the most bytes that a frame adds to a body. Use it to charge a byte budget before
+/// encoding.
 ///
 /// The sum over all frames equals the length of the body, with two exceptions: it counts a
 /// separator after the last packet of revision 4, and up to two bytes too many per packet if a body

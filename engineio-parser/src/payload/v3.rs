@@ -144,9 +144,9 @@ fn take_length(rest: &mut Bytes, end: u8, zero: u8) -> Result<usize, PayloadErro
     Ok(length)
 }
 
-/// The number of bytes at the start of `text` that make `units` UTF-16 code units. `None` if the
-/// text is too short, or if the last unit would end within a character. Reads only these bytes; the
-/// caller checks that they are UTF-8.
+/// Returns the number of bytes at the start of `text` that make `units` UTF-16 code units. `None`
+/// if the text is too short, or if the last unit would end within a character. Reads only these
+/// bytes; the caller checks that they are UTF-8.
 fn bytes_of_units(text: &[u8], units: usize) -> Option<usize> {
     let (mut bytes, mut left) = (0_usize, units);
     while left > 0 {
@@ -162,8 +162,8 @@ fn bytes_of_units(text: &[u8], units: usize) -> Option<usize> {
     (bytes <= text.len()).then_some(bytes)
 }
 
-/// The number of UTF-16 code units of a UTF-8 text: two per character of four bytes, one per other
-/// character.
+/// Returns the number of UTF-16 code units of a UTF-8 text: two per character of four bytes, one
+/// per other character.
 fn utf16_len(text: &[u8]) -> usize {
     text.iter().map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0)).sum()
 }

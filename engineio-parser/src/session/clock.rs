@@ -56,7 +56,8 @@ impl Clock {
         true
     }
 
-    /// How long the machine has slept in all, as far as [`update`](Self::update) has noticed.
+    /// Returns how long the machine has slept in all, as far as [`update`](Self::update) has
+    /// noticed.
     pub fn slept(&self) -> Duration {
         self.slept
     }

@@ -71,18 +71,18 @@ pub enum Input {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The peer closed it in order.
+    /// The peer closed the connection in order.
     Closed,
-    /// It failed.
+    /// The connection failed.
     Failed,
 }
 
-/// The fate of queued messages when a session is closed.
+/// The treatment of queued messages when a session is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsent {
-    /// They are sent before the session ends.
+    /// The queued messages are sent before the session ends.
     Send,
-    /// They are dropped, and the session ends at once.
+    /// The queued messages are dropped, and the session ends at once.
     Discard,
 }
 
@@ -126,7 +126,7 @@ pub enum CloseReason {
     TransportClose,
     /// "forced close": this end closed the session.
     ForcedClose,
-    /// "ping timeout": the peer was silent for too long.
+    /// "ping timeout": the peer sent no ping or pong in time.
     PingTimeout,
     /// "parse error": the peer sent bytes that are not a packet.
     ParseError,
@@ -183,7 +183,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// The refused frames.
+    /// Returns the refused frames.
     pub fn into_frames(self) -> Frames {
         match self {
             Self::Full(frames) | Self::Closed(frames) => frames,

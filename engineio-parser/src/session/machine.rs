@@ -126,8 +126,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Violation`] tells the shell which error to send to the peer. Each variant says whether the
-    /// session survives.
+    /// Returns a [`Violation`], which tells the shell which error to send to the peer. Each variant
+    /// says whether the session survives.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Result<(), Violation> {
         let server = self.role == Role::Server;
         match input {
@@ -175,7 +175,7 @@ impl Session {
     }
 
     /// Reports that the machine slept for `slept` while the clock of the deadlines stood still (see
-    /// [`Clock`](super::Clock)). Serves a shell with many sessions, such as a server.
+    /// [`Clock`](super::Clock)). For a shell with many sessions, such as a server.
     ///
     /// The next ping of this end is due earlier by that much, so that a peer that is still there
     /// hears from it in time, and a peer that is gone is noticed after one
@@ -215,7 +215,7 @@ impl Session {
         self.queue.push(message, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
-    /// Queues a run of frames only if the queue [has room](Self::has_room). Serves acks and other
+    /// Queues a run of frames only if the queue [has room](Self::has_room). For acks and other
     /// replies, which leave the rest of the queue to events.
     ///
     /// # Errors
@@ -255,7 +255,8 @@ impl Session {
     /// after 30 s (see [`close_within`](Self::close_within)). Messages that arrive in the meantime
     /// are ignored.
     ///
-    /// With [`Unsent::Discard`] the session is over at once. A waiting GET still gets a close packet.
+    /// With [`Unsent::Discard`] the session is over at once. A waiting GET still gets a close
+    /// packet.
     pub fn close(&mut self, now: Instant, reason: CloseReason, unsent: Unsent) {
         match self.phase {
             Phase::Closed => {}
@@ -274,8 +275,8 @@ impl Session {
         }
     }
 
-    /// The next frame to transmit on this transport. `None` means that the transport must wait, or
-    /// that its request is complete.
+    /// Returns the next frame to transmit on this transport. `None` means that the transport must
+    /// wait, or that its request is complete.
     ///
     /// On polling, frames are only given to an open request (server: a GET, client: a POST).
     /// `budget` is the rest of the payload in bytes, counted as [`Frame::polling_len`]. The first
@@ -324,7 +325,7 @@ impl Session {
         self.queue.pack(pack);
     }
 
-    /// The next messages to transmit on this transport, if they are packed.
+    /// Returns the next messages to transmit on this transport, if they are packed.
     #[doc(hidden)]
     #[inline]
     pub fn poll_packed(&mut self, via: Transport) -> Option<PackedFrames> {
@@ -343,8 +344,9 @@ impl Session {
         Some(packed)
     }
 
-    /// Whether there is a frame to transmit. Server: whether [`poll_transmit`](Self::poll_transmit)
-    /// would give one; a GET waits until then. Client on polling: whether a POST is worth making.
+    /// Returns whether there is a frame to transmit. Server: whether
+    /// [`poll_transmit`](Self::poll_transmit) would give one; a GET waits until then. Client on
+    /// polling: whether a POST is worth making.
     #[inline]
     pub fn has_transmit(&self, via: Transport) -> bool {
         if self.upgrade.is_idle() && via != Transport::Polling {
@@ -353,7 +355,7 @@ impl Session {
         self.has_upgrade_transmit(via)
     }
 
-    /// See [`has_transmit`](Self::has_transmit). Serves polling, and all transports during an
+    /// See [`has_transmit`](Self::has_transmit). For polling, and all transports during an
     /// upgrade.
     fn has_upgrade_transmit(&self, via: Transport) -> bool {
         if self.upgrade.has_transmit(via) {
@@ -376,8 +378,9 @@ impl Session {
                 || self.is_polling() && (self.has_frames() || self.is_closing()))
     }
 
-    /// Whether a frame sent now leaves at once: the session is open, nothing is queued and, on
-    /// polling, a request can carry the frame (server: a GET waits; client: no POST is in flight).
+    /// Returns whether a frame sent now leaves at once: the session is open, nothing is queued and,
+    /// on polling, a request can carry the frame (server: a GET waits; client: no POST is in
+    /// flight).
     pub fn is_writable(&self) -> bool {
         self.is_open()
             && self.queue.is_empty()
@@ -390,33 +393,33 @@ impl Session {
                 })
     }
 
-    /// Whether at least half of the queue is free. After [`SendError::Full`], a sender should wait
-    /// for this.
+    /// Returns whether at least half of the queue is free. After [`SendError::Full`], a sender
+    /// should wait for this.
     #[inline]
     pub fn has_room(&self) -> bool {
         self.queue.has_room(self.config.max_queued_packets, self.config.max_queued_bytes)
     }
 
-    /// Whether [`poll_output`](Self::poll_output) would return an output.
+    /// Returns whether [`poll_output`](Self::poll_output) would return an output.
     #[inline]
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty()
     }
 
-    /// The next action for the shell, or news for the application.
+    /// Returns the next action for the shell, or news for the application.
     #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.outputs.is_empty() { None } else { self.outputs.pop() }
     }
 
-    /// The time of the next call of [`handle_timeout`](Self::handle_timeout). Every other call may
-    /// change it.
+    /// Returns the time of the next call of [`handle_timeout`](Self::handle_timeout). Every other
+    /// call may change it.
     #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Takes the next output that is not a message, even if messages precede it. Serves a shell
+    /// Takes the next output that is not a message, even if messages precede it. For a shell
     /// whose application currently accepts no messages. Once the session [is
     /// closed](Self::is_closed), use [`poll_output`](Self::poll_output).
     pub fn poll_control_output(&mut self) -> Option<Output> {
@@ -456,53 +459,54 @@ impl Session {
         }
     }
 
-    /// The transport in use. During an upgrade this is still the former one.
+    /// Returns the transport in use. During an upgrade this is still the former one.
     #[inline]
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// The protocol revision.
+    /// Returns the protocol revision.
     #[inline]
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The session id. A client's is empty until the handshake has arrived.
+    /// Returns the session id. A client's is empty until the handshake has arrived.
     pub fn sid(&self) -> &ByteString {
         &self.sid
     }
 
-    /// Whether messages can be exchanged: the handshake is done and the session is not closing.
+    /// Returns whether messages can be exchanged: the handshake is done and the session is not
+    /// closing.
     #[inline]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
 
-    /// Whether the session is over. A closing session is neither open nor closed.
+    /// Returns whether the session is over. A closing session is neither open nor closed.
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }
 
-    /// Whether a second transport is being probed.
+    /// Returns whether a second transport is being probed.
     pub fn is_upgrading(&self) -> bool {
         self.upgrade.via().is_some()
     }
 
-    /// The message transport that the session has left, until its end is reported
+    /// Returns the message transport that the session has left, until its end is reported
     /// ([`Input::Lost`]). The shell reports no packet of the new transport before.
     #[inline]
     pub fn former_transport(&self) -> Option<Transport> {
         self.upgrade.former()
     }
 
-    /// The number of the application's packets that wait to be sent.
+    /// Returns the number of the application's packets that wait to be sent.
     pub fn queued_packets(&self) -> usize {
         self.queue.packets()
     }
 
-    /// The payload bytes of the application that wait to be sent.
+    /// Returns the payload bytes of the application that wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes()
     }

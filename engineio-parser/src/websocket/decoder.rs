@@ -147,8 +147,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`WebSocketError`] if the peer violates the protocol or a limit. The caller must close the
-    /// connection and not use the decoder again.
+    /// Returns [`WebSocketError`] if the peer violates the protocol or a limit. The caller must
+    /// close the connection and not use the decoder again.
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
         if let Some(frame) = &mut self.frame {
             let Some(tail) = frame.fill(input) else { return Ok(Decoded::Incomplete) };

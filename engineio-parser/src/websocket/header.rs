@@ -47,7 +47,7 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// Whether the frame is not part of a message.
+    /// Returns whether the frame is not part of a message.
     pub fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
@@ -74,7 +74,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`WebSocketError`] if a reserved bit is set or the opcode is unknown.
+    /// Returns [`WebSocketError`] if a reserved bit is set or the opcode is unknown.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, WebSocketError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         if first & RESERVED != 0 {

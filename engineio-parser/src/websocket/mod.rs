@@ -98,7 +98,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// [`WebSocketError::InvalidUtf8`] if a text is not UTF-8.
+    /// Returns [`WebSocketError::InvalidUtf8`] if a text is not UTF-8.
     pub fn new(opcode: Opcode, payload: Cow<'a, [u8]>) -> Result<Self, WebSocketError> {
         let payload = match payload {
             Cow::Owned(payload) => Cow::Owned(payload.into_boxed_slice().into_vec()),
@@ -121,7 +121,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// [`PacketError`] if the message is not a packet.
+    /// Returns [`PacketError`] if the message is not a packet.
     pub fn to_packet(self, revision: Revision) -> Result<Packet, PacketError> {
         match self {
             Self::Text(Cow::Borrowed(text)) => Packet::decode_str(text, revision),

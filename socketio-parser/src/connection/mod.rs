@@ -150,8 +150,8 @@ impl<W: 'static> Connection<W> {
     }
 
     /// Handles one message like [`handle_data_at`](Self::handle_data_at), and returns the next
-    /// output. This is faster than [`poll_output`](Self::poll_output) if the message is an event and
-    /// there are no earlier outputs.
+    /// output. This is faster than [`poll_output`](Self::poll_output) if the message is an event
+    /// and there are no earlier outputs.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl<W: 'static> Connection<W> {
         self.outputs.pop()
     }
 
-    /// Server: grants a CONNECT. Returns `false` if the client has left in the meantime. The shell
+    /// Server: accepts a CONNECT. Returns `false` if the client has left in the meantime. The shell
     /// must then send nothing.
     pub fn accept(&mut self, nsp: &Nsp) -> bool {
         self.role == Role::Server && self.namespaces.confirm(nsp)
@@ -259,7 +259,7 @@ impl<W: 'static> Connection<W> {
         self.leave(nsp)
     }
 
-    /// Returns whether a namespace is connected: requested and granted.
+    /// Returns whether a namespace is connected: requested and accepted.
     pub fn is_connected(&self, nsp: &Nsp) -> bool {
         self.state(nsp) == Some(State::Connected)
     }
@@ -284,12 +284,12 @@ impl<W: 'static> Connection<W> {
     /// [`Output::AckTimedOut`] and [`Output::AckFailed`] returns the waiter, unless
     /// [`forget_ack`](Self::forget_ack) does.
     ///
-    /// A client may register acks in a namespace that is not granted yet.
+    /// A client may register acks in a namespace that the server has not accepted yet.
     ///
     /// # Errors
     ///
-    /// Returns an error, with the waiter, if too many acks are awaited, the namespace is not there,
-    /// or the id is in use.
+    /// Returns an error, with the waiter, if too many acks are awaited, the namespace is not
+    /// connected, or an ack with this id is already awaited.
     pub fn expect_ack(
         &mut self,
         now: Instant,

@@ -29,9 +29,9 @@ pub enum Output<W> {
         /// The namespace.
         nsp: Nsp,
     },
-    /// Client: the server grants a namespace. If the client has left and requested the namespace
-    /// again before the first response arrived, this is reported twice, and the second one is
-    /// valid.
+    /// Client: the server accepts the client in a namespace. If the client has left and requested
+    /// the namespace again before the first response arrived, this output is returned twice, and
+    /// the second one is valid.
     Connected {
         /// The namespace.
         nsp: Nsp,
@@ -125,7 +125,7 @@ impl<W: 'static> Outputs<W> {
 }
 
 impl<W: 'static> Queue<W> {
-    /// The thread's spare queue, or a new one.
+    /// Returns the thread's spare queue, or a new one.
     fn spare() -> Box<Self> {
         // A thread that ends has no spare queue any more.
         let spare = SPARE.try_with(Cell::take).ok().flatten();

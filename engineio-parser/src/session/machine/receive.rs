@@ -121,8 +121,8 @@ impl Session {
         }
     }
 
-    /// Whether packets on this transport count. Packets of a POST that began before an upgrade and
-    /// ends after it do, and so do those of a former message transport.
+    /// Returns whether packets on this transport count. Packets of a POST that began before an
+    /// upgrade and ends after it do, and so do those of a former message transport.
     fn listens_to(&self, via: Transport) -> bool {
         via == self.transport
             || via == Transport::Polling && self.requests.incoming()
