@@ -26,8 +26,8 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     fn discovery(&self) -> Discovery;
 
     /// Returns whether the engine keeps a log, so that every link has a
-    /// [`SessionStore`](Link::sessions) (default no). If so, a server that recovers sessions first
-    /// publishes an event, and delivers it when the link returns it.
+    /// [`SessionStore`](Link::sessions) (default `false`). If so, a server that recovers sessions
+    /// first publishes an event, and delivers it when the link returns it.
     fn keeps_log(&self) -> bool {
         false
     }
@@ -44,7 +44,8 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns an error if the engine cannot be reached. The server retries one second later.
+    /// Returns an error if the engine cannot be reached or denies access. The server retries one
+    /// second later. After [`AdapterError::Denied`], its pauses double up to a minute.
     fn join(
         &self,
         node: Seat,
@@ -76,10 +77,10 @@ pub enum Discovery {
 /// The timing of heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeats {
-    /// How often this node publishes one (default 5 s).
+    /// How often this node publishes a heartbeat (default 5 s).
     pub interval: Duration,
-    /// How long another node may be silent (default 10 s). This is checked once per second, or more
-    /// often if the timeout is shorter.
+    /// How long a node without a heartbeat counts as alive (default 10 s). This is checked once per
+    /// second, or more often if the timeout is shorter.
     pub timeout: Duration,
 }
 

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use socketio_parser::EncodeError;
 
-/// An error in a message from the bus. It concerns only this message, which is counted and dropped.
+/// The reason why a message of another node cannot be decoded, or a message cannot be encoded. The
+/// error concerns only this message. A received message is counted and dropped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -36,7 +37,7 @@ pub enum MessageError {
     Binary,
 }
 
-/// An error of an adapter.
+/// The reason why an adapter could not join, publish or request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {

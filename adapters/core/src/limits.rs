@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The limits of one node in a cluster, per namespace. They bound the cost of malformed messages
-/// and of silent peers.
+/// and of nodes that do not reply.
 ///
 /// The fields are for reading; each method of the same name sets one.
 ///
@@ -105,7 +105,7 @@ impl ClusterLimits {
     }
 
     /// Sets how many replies one request keeps: acks, replies of nodes, sockets, or client counts
-    /// of nodes (default 100 000). Further ones are dropped.
+    /// of nodes (default 100 000). Further replies are dropped.
     ///
     /// ```
     /// let limits = socketio_adapter::ClusterLimits::default().max_replies(10_000);
@@ -115,8 +115,8 @@ impl ClusterLimits {
         self
     }
 
-    /// Sets how many messages may wait to be published (default 8192). When exceeded, publishing
-    /// returns an error to the caller.
+    /// Sets how many messages may wait to be published (default 8192). At the limit, `emit` and the
+    /// other calls that publish return an error (`ClusterError::QueueFull` in the server).
     ///
     /// ```
     /// let limits = socketio_adapter::ClusterLimits::default().max_queued_messages(1000);

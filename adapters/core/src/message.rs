@@ -16,7 +16,7 @@ impl NodeId {
     /// The reserved name under which programs without a server publish.
     pub const EMITTER: &str = "emitter";
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +52,7 @@ impl fmt::Display for NodeId {
 pub struct RequestId(ByteString);
 
 impl RequestId {
-    /// The id.
+    /// Returns the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -232,14 +232,14 @@ impl Body {
 /// A socket as other nodes see it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SocketDetails {
-    /// Its id.
+    /// The id of the socket.
     pub id: ByteString,
-    /// Its handshake: `headers`, `time`, `address`, `xdomain`, `secure`, `issued`, `url`, `query`,
-    /// `auth`.
+    /// The handshake of the socket: `headers`, `time`, `address`, `xdomain`, `secure`, `issued`,
+    /// `url`, `query`, `auth`.
     pub handshake: Value,
-    /// The rooms it is in, including the one of its own id.
+    /// The rooms of the socket, including the room of its own id.
     pub rooms: Vec<Room>,
-    /// The part of its data that is shared with other nodes.
+    /// The data of the socket that is shared with other nodes.
     pub data: Value,
 }
 

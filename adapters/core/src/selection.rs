@@ -9,7 +9,7 @@ use bytestring::ByteString;
 pub struct Room(ByteString);
 
 impl Room {
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -126,8 +126,8 @@ pub struct Flags {
 /// only this socket.
 ///
 /// If rooms were requested with empty lists only, the union is empty and the selection [reaches no
-/// socket](Self::selects_none). On the wire of Node's adapters, no rooms means all clients. A message
-/// with such a selection must therefore not be published.
+/// socket](Self::selects_none). On the wire of Node's adapters, no rooms means all clients. A
+/// message with such a selection must therefore not be published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The rooms to reach.

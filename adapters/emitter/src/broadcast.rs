@@ -8,8 +8,18 @@ use socketio_parser::Nsp;
 
 use crate::emitter::{EmitError, Publish};
 
-/// A selection of clients in a namespace. The asynchronous methods act on it; before them nothing
-/// is sent.
+/// A selection of clients in a namespace. Nothing is sent before one of the async methods is
+/// called.
+///
+/// ```
+/// use socketio_emitter::{EmitError, Emitter};
+///
+/// async fn close_shop(emitter: &Emitter) -> Result<(), EmitError> {
+///     let customers = emitter.of("/shop").to("customers").except("staff");
+///     customers.emit("closing", &("in", 5)).await?; // two arguments
+///     customers.sockets_leave("customers").await
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent yet"]
 pub struct Broadcast {
@@ -19,14 +29,14 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Also selects the clients in these rooms. An empty list selects no client: unless another room is named, nothing is
-    /// published.
+    /// Also selects the clients in these rooms. An empty list selects no client: unless another
+    /// room is named, nothing is published.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.selection.to(rooms);
         self
     }
 
-    /// An alias of [`to`](Self::to).
+    /// Does the same as [`to`](Self::to).
     pub fn in_(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
@@ -37,13 +47,14 @@ impl Broadcast {
         self
     }
 
-    /// Drops the event for clients that cannot take it at once.
+    /// Makes the event volatile: it is dropped, not queued, for clients whose transport is not
+    /// writable.
     pub fn volatile(mut self) -> Self {
         self.selection.flags.volatile = true;
         self
     }
 
-    /// Sets whether transports may compress the event (default: yes).
+    /// Sets whether transports may compress the event (default `true`).
     pub fn compress(mut self, compress: bool) -> Self {
         self.selection.flags.compress = Some(compress);
         self

@@ -10,11 +10,22 @@ use socketio_parser::Nsp;
 
 use crate::broadcast::Broadcast;
 
-/// Emits to one namespace of a cluster: the main namespace, or the one chosen with
-/// [`of`](Self::of). A clone shares the connection.
+/// Emits to one namespace of a cluster: the main namespace, or another one selected with
+/// [`of`](Self::of). A clone shares the connection. Each engine has a constructor, behind the
+/// feature of its name.
 ///
 /// An emit resolves when the engine has accepted the message. Messages that a task emits one after
 /// the other arrive in that order.
+///
+/// ```
+/// use socketio_emitter::{EmitError, Emitter};
+///
+/// async fn report(emitter: &Emitter) -> Result<(), EmitError> {
+///     emitter.emit("news", "to all clients").await?;
+///     emitter.to(["room 1", "room 2"]).emit("score", &(3, 4)).await?;
+///     emitter.of("/admin").server_side_emit("reload", &()).await // to the servers themselves
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Emitter {
     publisher: Arc<dyn Publish>,
@@ -38,7 +49,7 @@ impl Emitter {
         self.all().to(rooms)
     }
 
-    /// An alias of [`to`](Self::to).
+    /// Does the same as [`to`](Self::to).
     pub fn in_(&self, rooms: impl IntoRooms) -> Broadcast {
         self.to(rooms)
     }
@@ -48,12 +59,13 @@ impl Emitter {
         self.all().except(rooms)
     }
 
-    /// Selects all clients, and drops the event for those that cannot take it at once.
+    /// Selects all clients, and makes the event volatile: it is dropped, not queued, for clients
+    /// whose transport is not writable.
     pub fn volatile(&self) -> Broadcast {
         self.all().volatile()
     }
 
-    /// Selects all clients, and sets whether transports may compress the event (default: yes).
+    /// Selects all clients, and sets whether transports may compress the event (default `true`).
     pub fn compress(&self, compress: bool) -> Broadcast {
         self.all().compress(compress)
     }
@@ -146,7 +158,7 @@ pub trait Publish: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The engine refuses the message or cannot be reached.
+    /// Returns an error if the engine refuses the message or cannot be reached.
     fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>>;
 }
 
@@ -155,7 +167,7 @@ pub trait Publish: Send + Sync {
 #[non_exhaustive]
 pub enum EmitError {
     /// The arguments cannot be serialized, or the name of the event is reserved.
-    #[error("cannot be encoded: {0}")]
+    #[error("the event cannot be encoded: {0}")]
     Encode(#[from] EncodeError),
     /// The engine refused the message or cannot be reached. The emitter does not try again.
     #[error("{0}")]

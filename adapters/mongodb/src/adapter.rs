@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// Joins a server to a cluster over MongoDB. From the first namespace that joins until the adapter
-/// and its namespaces are dropped, it reads one change stream. The stream is opened again one second after it was lost,
-/// and continues where it ended.
+/// and its namespaces are dropped, the adapter reads one change stream. It opens the stream again
+/// one second after the stream was lost, and continues where the stream ended.
 pub struct MongoAdapter {
     config: MongoConfig,
     publisher: Publisher,

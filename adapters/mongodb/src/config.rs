@@ -6,7 +6,7 @@ use mongodb::{Collection, bson::Document};
 use socketio_adapter::{ClusterLimits, Heartbeats};
 
 /// Configuration of a [`MongoAdapter`](crate::MongoAdapter) or a [`Publisher`](crate::Publisher).
-/// The defaults are those of Node's adapter.
+/// Options that Node's adapter has too have the same defaults.
 #[derive(Clone)]
 #[must_use]
 pub struct MongoConfig {
@@ -32,8 +32,8 @@ impl MongoConfig {
         }
     }
 
-    /// Sets whether each document has its time in the field `createdAt` (default no). A collection
-    /// that is not capped needs it, together with a TTL index:
+    /// Sets whether each document has its time in the field `createdAt` (default `false`). A
+    /// collection that is not capped needs this field, together with a TTL index:
     ///
     /// ```
     /// use std::time::Duration;
@@ -68,7 +68,8 @@ impl MongoConfig {
         self
     }
 
-    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    /// Sets how nodes learn of each other (default: each node sends a heartbeat every 5 s, and
+    /// counts as gone 10 s after its last one).
     ///
     /// ```
     /// # use socketio_adapter_mongodb::MongoConfig;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use socketio_adapter::{AdapterError, MessageError};
 
-/// An error between a node and MongoDB.
+/// The reason why an operation with MongoDB failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MongoError {

@@ -146,7 +146,7 @@ pub(crate) async fn run(config: MongoConfig, members: Arc<Members>) {
             }
         };
         if let Some(error) = error {
-            tracing::warn!(target: "socketio::cluster", %error, "the change stream is interrupted");
+            tracing::warn!(target: "socketio::cluster", %error, "the change stream is interrupted: opening it again");
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

@@ -61,7 +61,7 @@ impl NatsConfig {
         self
     }
 
-    /// Sets whether each room has a subject of its own (default yes).
+    /// Sets whether each room has a subject of its own (default `true`).
     ///
     /// With such subjects, only the nodes that have the room receive a broadcast to it. The first
     /// socket of a room on a node misses broadcasts of other nodes until the subscription is
@@ -94,7 +94,8 @@ impl NatsConfig {
         self
     }
 
-    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    /// Sets how nodes learn of each other (default: each node sends a heartbeat every 5 s, and
+    /// counts as gone 10 s after its last one).
     ///
     /// ```
     /// use std::time::Duration;
@@ -111,9 +112,9 @@ impl NatsConfig {
         self
     }
 
-    /// Keeps events and sessions in JetStream (default: off), so that clients can return to any
-    /// node. The server needs its option of the same name too. The setting must be the same on all
-    /// nodes and emitters: nodes without it do not receive the events of nodes that have it.
+    /// Stores events and sessions in JetStream, so that clients can return to any node (default:
+    /// not stored). The server needs its option of the same name too. The setting must be the same
+    /// on all nodes and emitters: nodes without it do not receive the events of nodes that have it.
     ///
     /// The cost: an event waits until JetStream has stored it, and *every* node reads all events of
     /// its namespaces, whatever their rooms. Requests, replies and volatile events still travel

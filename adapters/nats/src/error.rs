@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use socketio_adapter::AdapterError;
 
-/// An error between a node and NATS.
+/// The reason why an operation with NATS failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatsError {
@@ -36,7 +36,7 @@ pub enum NatsError {
     #[error("the connection to NATS was lost")]
     Lost,
     /// Other nodes have written the session at the same time, again and again.
-    #[error("the session changes all the time")]
+    #[error("other nodes changed the session at the same time")]
     Changed,
     /// The message is larger than NATS accepts (`max_payload`), or larger than `max_message_bytes`,
     /// which the other nodes enforce.
@@ -56,7 +56,7 @@ pub enum NatsError {
     Prefix(String),
     /// The NATS server runs without JetStream (`nats-server -js`), or the account must not use it.
     /// Connection state recovery needs JetStream.
-    #[error("there is no JetStream, which connection state recovery needs")]
+    #[error("connection state recovery needs JetStream, which this NATS server or account lacks")]
     NoJetStream,
     /// A stream of this name exists, but is incompatible. It has other subjects, keeps another
     /// number of messages per subject (one session, or any number of events of a namespace), or
@@ -64,19 +64,19 @@ pub enum NatsError {
     #[error("the stream `{0}` exists and serves another purpose")]
     ForeignStream(String),
     /// The stream does not exist and cannot be created.
-    #[error("the stream does not exist")]
+    #[error("the stream of connection state recovery does not exist")]
     NoStream,
     /// The stream was lost, or trimmed beyond the requested offset.
-    #[error("the stream does not reach back to the offset")]
+    #[error("the stream no longer contains the event at the offset")]
     Trimmed,
     /// The stored session cannot be decoded.
     #[error("invalid stored session: {0}")]
     Session(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// JetStream refused the request.
-    #[error("JetStream: {0}")]
+    #[error("JetStream refused the request: {0}")]
     JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The NATS client has closed, or refused the request.
-    #[error("NATS client: {0}")]
+    #[error("the NATS client failed: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

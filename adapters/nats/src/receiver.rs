@@ -46,7 +46,7 @@ impl Receiver {
     pub(crate) async fn run(self, joined: oneshot::Sender<()>) {
         let result = tokio::task::unconstrained(self.receive_until_closed(joined)).await;
         if let Err(error) = result {
-            tracing::warn!(target: "socketio::cluster", %error, "the subscriptions have ended");
+            tracing::warn!(target: "socketio::cluster", %error, "the subscriptions of a namespace have ended");
         }
     }
 
@@ -163,8 +163,8 @@ impl Receiver {
         Ok(received)
     }
 
-    /// Decodes payloads. Returns those of other nodes, and handles the node's own probes. The probes
-    /// of other nodes that join arrive on the subject of all nodes, and are dropped.
+    /// Decodes payloads. Returns those of other nodes, and handles the node's own probes. The
+    /// probes of other nodes that join arrive on the subject of all nodes, and are dropped.
     fn decode_frames(&self, state: &mut State, received: &[async_nats::Message]) -> Vec<Frame> {
         let mut frames = Vec::with_capacity(received.len());
         for message in received {

@@ -41,7 +41,7 @@ impl Prefix {
         Some(format!("{}.session.{}", self.0, encode(pid)?))
     }
 
-    /// The names of streams must not contain dots.
+    /// Returns the name of a stream, which must not contain dots.
     fn stream(&self, kind: &str) -> String {
         format!("{}-{kind}", self.0.replace('.', "="))
     }

@@ -21,7 +21,7 @@ const MAX_PAYLOAD: usize = 8000;
 const MAX_NAME: usize = 63;
 
 /// Configuration of a [`PostgresAdapter`](crate::PostgresAdapter) or a
-/// [`Publisher`](crate::Publisher). The defaults are those of Node's adapter.
+/// [`Publisher`](crate::Publisher). Options that Node's adapter has too have the same defaults.
 #[derive(Clone)]
 #[must_use]
 pub struct PostgresConfig {
@@ -120,7 +120,7 @@ impl PostgresConfig {
         self
     }
 
-    /// Sets whether missing tables are created (default yes). A role that must not create tables
+    /// Sets whether missing tables are created (default `true`). A role that must not create tables
     /// needs an existing one: `(id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload
     /// bytea)`. [`EventLog`] shows those of connection state recovery.
     ///
@@ -182,7 +182,8 @@ impl PostgresConfig {
         self
     }
 
-    /// Sets how nodes announce themselves (default: a heartbeat every 5 s, gone after 10 s).
+    /// Sets how nodes learn of each other (default: each node sends a heartbeat every 5 s, and
+    /// counts as gone 10 s after its last one).
     ///
     /// ```
     /// use std::time::Duration;
@@ -214,17 +215,17 @@ impl PostgresConfig {
         self
     }
 
-    /// Lets every node restore the sessions of the others, with the events that a client missed
-    /// (default: only the node that lost a session can restore it). Needs two tables, whose options
-    /// are [`EventLog`]. All nodes of this library in the cluster must set it, and programs that
-    /// only emit should.
+    /// Makes every node able to restore the sessions of all nodes, with the events that a client
+    /// missed (default: only the node that lost a session can restore it). Needs two tables, whose
+    /// options are [`EventLog`]. All nodes of this library in the cluster must set this option, and
+    /// programs that only emit should.
     ///
     /// Node's servers in the same cluster are not affected. Their events arrive as without a log,
     /// so a client that is disconnected at that moment misses them.
     ///
     /// Costs: an event is also inserted into the log, by the statement that sends it, so there are
-    /// no further round trips. A sender gets its own events through the database. A lost connection
-    /// takes one statement, a restored session two or more.
+    /// no further round trips. A node delivers its own events when the database returns them. A
+    /// lost connection takes one statement, a restored session two or more.
     ///
     /// ```
     /// use socketio_adapter_postgres::{EventLog, PostgresConfig};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use socketio_adapter::{AdapterError, MessageError};
 
-/// An error between a node and its database.
+/// The reason why an operation with the database failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
@@ -36,7 +36,7 @@ pub enum PostgresError {
     },
     /// The name of the table must consist of letters, digits and `_`, with at most one dot between
     /// schema and table.
-    #[error("`{0}` is not a valid name of a table")]
+    #[error("`{0}` is not a valid table name")]
     Table(String),
     /// A table of [`EventLog`](crate::EventLog), or its sequence, does not exist, or the role lacks
     /// a privilege on it. Contains the reason.

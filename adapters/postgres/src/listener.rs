@@ -48,7 +48,7 @@ impl Listener {
     pub(crate) async fn run(self) {
         loop {
             let error = self.session().await;
-            tracing::warn!(target: "socketio::cluster", %error, "the listening connection is lost");
+            tracing::warn!(target: "socketio::cluster", %error, "the listening connection is lost: reconnecting");
             retry_pause().await;
         }
     }
@@ -112,7 +112,7 @@ impl Listener {
                 let recent = warned.get(channel).is_some_and(|at| at.elapsed() < WARNING_INTERVAL);
                 if !joins && !recent {
                     warned.insert(channel.clone(), Instant::now());
-                    tracing::warn!(target: "socketio::cluster", channel, %error, "cannot listen");
+                    tracing::warn!(target: "socketio::cluster", channel, %error, "PostgreSQL refuses to listen on a channel: retrying");
                 }
             }
             self.registry.mark_subscribed(&subscribed);
@@ -218,7 +218,7 @@ impl Listener {
         let fetched = match self.publisher.fetch(attachment.id).await {
             Ok(fetched) => fetched,
             Err(error) => {
-                tracing::warn!(target: "socketio::cluster", %error, "an attachment is lost");
+                tracing::warn!(target: "socketio::cluster", %error, "a message of another node is lost, because its row cannot be read");
                 Err(MessageError::Malformed("the attachment cannot be fetched"))
             }
         };

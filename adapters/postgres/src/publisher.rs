@@ -210,7 +210,7 @@ async fn stay_connected(
             error = session(&config, &connected) => error,
             () = broken.notified() => PostgresError::Timeout(config.timeout),
         };
-        tracing::warn!(target: "socketio::cluster", %error, "the publishing connection is lost");
+        tracing::warn!(target: "socketio::cluster", %error, "the publishing connection is lost: reconnecting");
         *lock(&refusal) = Some(Arc::new(error));
         connected.send_replace(None);
         retry_pause().await;
@@ -249,12 +249,12 @@ async fn maintain(
         );
         client.batch_execute(&settings).await?;
         if let Err(error) = table::create(&client, config).await {
-            tracing::warn!(target: "socketio::cluster", %error, "no table for large and binary messages");
+            tracing::warn!(target: "socketio::cluster", %error, "cannot create the table for large and binary messages");
         }
         if let Some(log) = log.as_ref().filter(|_| config.create_table)
             && let Err(error) = log.create().await
         {
-            tracing::warn!(target: "socketio::cluster", %error, "no tables for connection state recovery");
+            tracing::warn!(target: "socketio::cluster", %error, "cannot create the tables for connection state recovery");
         }
         Ok::<_, PostgresError>(())
     };

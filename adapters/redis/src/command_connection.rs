@@ -175,7 +175,9 @@ pub(crate) async fn connect(connector: &Connector, target: Target, on_push: OnPu
     loop {
         match connector.connect(target, on_push.clone()).await {
             Ok(conn) => return conn,
-            Err(error) => tracing::warn!(target: "socketio::redis", %error, "cannot connect"),
+            Err(error) => {
+                tracing::warn!(target: "socketio::redis", %error, "cannot connect to Redis: retrying")
+            }
         }
         tokio::time::sleep(pauses.next()).await;
     }

@@ -71,21 +71,21 @@ impl<T: Into<String>> From<Vec<T>> for Nodes {
     }
 }
 
-/// An error in the options of an adapter.
+/// The reason why the options of an adapter are invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// An address is invalid, or needs a feature that is not enabled.
-    #[error("invalid address of Redis: {0}")]
+    #[error("invalid Redis address: {0}")]
     Address(#[source] redis::RedisError),
     /// A certificate or key is invalid, or one is configured for an address without TLS.
     #[error("invalid certificates: {0}")]
     Certificates(#[source] redis::RedisError),
     /// The list of nodes of a Redis Cluster is empty.
-    #[error("the Redis Cluster has no nodes")]
+    #[error("the list of nodes of the Redis Cluster is empty")]
     NoNodes,
     /// `stream_count` must be at least 1.
-    #[error("`stream_count` is 0")]
+    #[error("`stream_count` must be at least 1")]
     NoStreams,
 }
 

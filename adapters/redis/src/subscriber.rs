@@ -240,7 +240,7 @@ impl Subscriber {
                 self.refused(topic, error);
                 continue;
             }
-            tracing::warn!(target: "socketio::redis", %error, "cannot subscribe");
+            tracing::warn!(target: "socketio::redis", %error, "cannot subscribe: retrying");
             self.state().dirty.insert(topic);
             refused = true;
             if !conn.is_cluster() {
@@ -251,7 +251,8 @@ impl Subscriber {
         refused
     }
 
-    /// Records a refusal. Logs one warning per member, but none if a joining namespace gets the error.
+    /// Records a refusal. Logs one warning per member, but none if a joining namespace gets the
+    /// error.
     fn refused(&self, topic: Topic, error: RedisError) {
         let refused = SubscriptionRefused::new(&topic, error);
         let mut state = self.state();
@@ -260,9 +261,9 @@ impl Subscriber {
         let first = state.refused.add(topic, member, refused.clone());
         drop(state);
         if first && !awaited {
-            tracing::warn!(target: "socketio::redis", error = %refused, "cannot subscribe");
+            tracing::warn!(target: "socketio::redis", error = %refused, "Redis refuses a subscription: retrying");
         } else {
-            tracing::debug!(target: "socketio::redis", error = %refused, "cannot subscribe");
+            tracing::debug!(target: "socketio::redis", error = %refused, "Redis refuses a subscription: retrying");
         }
     }
 

@@ -6,8 +6,9 @@
 //! [`Harness`] starts the servers and connects the clients. Each function tests one behavior and
 //! panics on failure.
 //!
-//! A back-end whose engine has a log also runs [`all_nodes_see_one_order`], [`sessions_are_taken_once`]
-//! and [`missed_events_are_found`], which use its adapters directly ([`Logging`]).
+//! A back-end whose engine has a log also runs [`all_nodes_see_one_order`],
+//! [`sessions_are_taken_once`] and [`missed_events_are_found`], which use its adapters directly
+//! ([`Logging`]).
 
 mod acks;
 mod groups;
@@ -48,7 +49,7 @@ pub trait Harness {
     /// channel per room.
     fn settle(&self, server: usize, nsp: &str, room: &str) -> impl Future<Output = ()>;
 
-    /// Removes a server from the cluster without a goodbye. Its clients stay connected to it.
+    /// Removes a server from the cluster without an announcement. Its clients stay connected to it.
     fn kill(&self, server: usize);
 }
 

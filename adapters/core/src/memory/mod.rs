@@ -166,7 +166,7 @@ impl MemoryCluster {
 }
 
 impl Parcel {
-    /// Delivers the message, unless the sender or the receiver has been cut off.
+    /// Delivers the message, unless the sender or the receiver [was killed](MemoryAdapter::kill).
     pub fn deliver(self) {
         let lost = {
             let state = self.bus.state();
@@ -280,8 +280,8 @@ pub struct MemoryAdapter {
 }
 
 impl MemoryAdapter {
-    /// Cuts the server off, as if its machine had died. It receives nothing and sends nothing, not
-    /// even a goodbye.
+    /// Disconnects the server from the cluster, as if its machine had crashed. The server receives
+    /// nothing and sends nothing. It does not announce that it leaves.
     pub fn kill(&self) {
         self.bus.state().cut_off.insert(self.server);
     }

@@ -68,7 +68,7 @@ impl Reader {
                     // Log one warning per interruption, not one per attempt.
                     if std::mem::take(&mut state.healthy) {
                         let nsp = &self.membership.seat.nsp;
-                        tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream");
+                        tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream of events: retrying");
                     }
                     // The client reconnects by itself, so a short pause suffices.
                     if matches!(error, NatsError::Away | NatsError::Lost) {
@@ -138,7 +138,7 @@ impl Reader {
                 position
             }
             Some(_) => {
-                tracing::warn!(target: "socketio::cluster", "the stream was lost; reading a new one");
+                tracing::warn!(target: "socketio::cluster", "the stream of events was lost: reading a new one");
                 Position { created_at, seq: 0 }
             }
         };

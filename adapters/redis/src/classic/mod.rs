@@ -47,8 +47,8 @@ impl Classic {
         /// let options = RedisAdapter::classic("redis://127.0.0.1").key("chat");
         /// ```
         key: String;
-        /// Sets whether replies go to a channel of the requesting node, instead of one that all
-        /// nodes read (default no). Every node listens to both.
+        /// Sets whether replies go to a channel of the requesting node, instead of a channel that
+        /// all nodes read (default `false`). Every node listens to both channels.
         ///
         /// ```
         /// use socketio_adapter_redis::RedisAdapter;

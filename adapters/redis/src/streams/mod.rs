@@ -94,7 +94,7 @@ impl Streams {
         /// let options = RedisAdapter::streams("redis://127.0.0.1").channel_prefix("chat");
         /// ```
         channel_prefix: String;
-        /// Sets whether requests use sharded pub/sub (default no). Needs Redis 7 or newer.
+        /// Sets whether requests use sharded pub/sub (default `false`). Needs Redis 7 or newer.
         ///
         /// ```
         /// use socketio_adapter_redis::RedisAdapter;
@@ -139,8 +139,8 @@ impl Streams {
         ///     RedisAdapter::streams("redis://127.0.0.1").session_key_prefix("chat:session:");
         /// ```
         session_key_prefix: String;
-        /// Sets whether no message contains binary (default no). The adapter then does not search
-        /// for it, and any binary becomes `null`.
+        /// Sets whether the adapter may assume that no message contains binary (default `false`).
+        /// If so, it does not search for binary, and any binary becomes `null`.
         ///
         /// ```
         /// use socketio_adapter_redis::RedisAdapter;
