@@ -179,16 +179,18 @@ impl Connection {
     ///
     /// ```
     /// use engineio_server::{Connection, PacketData};
-    /// use tokio::sync::mpsc::Sender;
+    /// use tokio::sync::mpsc::{Sender, error::TrySendError};
     ///
-    /// /// Passes messages on, and reads nothing while the worker is busy.
+    /// /// Passes messages to a worker, and reads no more of them while the worker is busy.
     /// async fn session(mut connection: Connection, worker: Sender<PacketData>) {
-    ///     while let Ok(data) = connection.recv().await {
-    ///         if worker.try_send(data).is_err() {
-    ///             return; // this example drops a client that sends too fast
-    ///         }
-    ///         if worker.capacity() == 0 {
+    ///     while let Ok(message) = connection.recv().await {
+    ///         if let Err(TrySendError::Full(message)) = worker.try_send(message) {
     ///             connection.pause_reading();
+    ///             tokio::select! {
+    ///                 sent = worker.send(message) => if sent.is_err() { return },
+    ///                 Err(_) = connection.recv() => return, // the session has ended
+    ///             }
+    ///             connection.resume_reading();
     ///         }
     ///     }
     /// }

@@ -235,7 +235,7 @@ impl ClientConfig {
     }
 
     /// Sets how many bytes of events may wait for a handler, over all namespaces (default 1 000
-    /// 000). Each event counts with its bookkeeping, about 500 bytes. Above the limit the
+    /// 000). Each event counts with its bookkeeping, about 300 bytes. Above the limit the
     /// connection reads at most 64 KiB ahead until half of the events are handled. Within these 64
     /// KiB it still answers pings and notices the end of the connection. Acks may time out
     /// meanwhile. If handlers are slow for longer than the heartbeat allows, the connection is lost

@@ -31,10 +31,10 @@ pub(super) struct Password {
     hash: String,
     /// The ids of the sessions, oldest first.
     sessions: Mutex<VecDeque<String>>,
-    /// One permit for each password that may be checked or wait.
-    places: Arc<Semaphore>,
+    /// One permit for each check of a password that may run or wait.
+    checks: Arc<Semaphore>,
     /// Passwords are checked one after another, so that a flood of CONNECTs takes one thread.
-    turn: Arc<Semaphore>,
+    running_check: Arc<Semaphore>,
 }
 
 /// The data that the page sends with its CONNECT packet: a session, or a name and a password.
@@ -56,8 +56,8 @@ impl Authentication {
             username: username.to_owned(),
             hash: hash.to_owned(),
             sessions: Mutex::default(),
-            places: Arc::new(Semaphore::new(MAX_CHECKS)),
-            turn: Arc::new(Semaphore::new(1)),
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            running_check: Arc::new(Semaphore::new(1)),
         })))
     }
 
@@ -91,13 +91,13 @@ impl Password {
         let (Some(username), Some(password)) = (credentials.username, credentials.password) else {
             return Err(refusal());
         };
-        let place = self.places.clone().try_acquire_owned().map_err(|_| refusal())?;
-        let turn = self.turn.clone().acquire_owned().await.map_err(|_| refusal())?;
+        let check = self.checks.clone().try_acquire_owned().map_err(|_| refusal())?;
+        let running = self.running_check.clone().acquire_owned().await.map_err(|_| refusal())?;
         let checker = self.clone();
         // The password is checked for other names too, so that the time does not reveal the name.
         let right = tokio::task::spawn_blocking(move || {
             let right = bcrypt::verify(&password, &checker.hash).unwrap_or(false);
-            drop((turn, place));
+            drop((running, check));
             right
         });
         if !right.await.unwrap_or(false) || username != self.username {

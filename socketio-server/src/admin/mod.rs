@@ -76,8 +76,8 @@ pub enum AdminError {
 impl Admin {
     /// Requires a name and a password, given by its bcrypt hash. Passwords are checked one after
     /// another on a thread for blocking work, which takes about 50 ms each at cost 10. At most 16
-    /// checks wait; further ones are refused. After a check the page gets the id of a session, with
-    /// which it connects again. The server stores the latest 1000 sessions.
+    /// checks run or wait. A page beyond that is refused. After a check the page gets the id of a
+    /// session, with which it connects again. The server stores the latest 1000 sessions.
     ///
     /// # Errors
     ///

@@ -110,7 +110,7 @@ pub(crate) struct NamespaceInner {
     /// The number of sockets in existence, connected or not. Their handlers may still be running.
     sockets: AtomicUsize,
     /// Notified when the last socket is dropped.
-    deserted: Notify,
+    all_sockets_dropped: Notify,
     server_side: ServerHandlers,
     /// Called when the shared value of a socket has changed. Set by the Admin UI.
     on_shared: OnceLock<SharedListener>,
@@ -148,7 +148,7 @@ impl Namespace {
             gate: Gate::default(),
             membership,
             sockets: AtomicUsize::new(0),
-            deserted: Notify::new(),
+            all_sockets_dropped: Notify::new(),
             on_shared: OnceLock::new(),
             server_side: ServerHandlers::default(),
         }))
@@ -516,14 +516,14 @@ impl NamespaceInner {
 
     pub(crate) fn socket_dropped(&self) {
         if self.sockets.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.deserted.notify_waiters();
+            self.all_sockets_dropped.notify_waiters();
         }
     }
 
     /// Waits until all sockets of the namespace have been dropped.
-    pub(crate) async fn deserted(&self) {
+    pub(crate) async fn all_sockets_dropped(&self) {
         loop {
-            let mut gone = pin!(self.deserted.notified());
+            let mut gone = pin!(self.all_sockets_dropped.notified());
             gone.as_mut().enable();
             if self.sockets.load(Ordering::Acquire) == 0 {
                 return;

@@ -204,7 +204,7 @@ impl Registry {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return membership.close() };
         let (namespace, linger) = (namespace.clone(), 2 * settings(&self.config.engine).linger);
         runtime.spawn(async move {
-            let _ = tokio::time::timeout(linger, namespace.0.deserted()).await;
+            let _ = tokio::time::timeout(linger, namespace.0.all_sockets_dropped()).await;
             membership.close();
         });
     }
