@@ -375,8 +375,8 @@ impl Handle {
         drop(slot);
     }
 
-    /// Closes the session ("forced close"). `unsent` decides whether queued messages are sent
-    /// first, for at most [`linger`](crate::EngineConfig::linger), or dropped.
+    /// Closes the session ("forced close"). `unsent` decides whether queued messages are sent first,
+    /// for at most 30 s, or dropped.
     pub fn close(&self, unsent: Unsent) {
         self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, unsent));
     }

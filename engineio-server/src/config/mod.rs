@@ -365,9 +365,11 @@ impl EngineConfig {
         self
     }
 
-    /// Sets how long a session that is being closed may take to send its queue, and then how long
-    /// its WebSocket may take to reply to the close frame (default 3 s for each). For the same
-    /// time, the rest of a refused body is read and dropped, so that the client can read the error.
+    /// Sets how long [`Engine::close`](crate::Engine::close) and
+    /// [`drain`](crate::Engine::drain) wait for a session to send its queue, and how long the
+    /// WebSocket of a closed session may take to read the rest and to reply to the close frame
+    /// (default 3 s for each). For the same time, the rest of a refused body is read and dropped,
+    /// so that the client can read the error.
     ///
     /// ```
     /// use std::time::Duration;
