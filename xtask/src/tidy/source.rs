@@ -27,17 +27,25 @@ impl Source {
         self.path.ends_with(".rs")
     }
 
-    /// Whether this is a file of a `src` folder that contains more than tests.
+    /// Whether this is a file of a `src` folder that contains more than tests, and models of threads
+    /// in a published crate.
     pub(super) fn is_module(&self) -> bool {
+        let is_in = |name: &str| {
+            self.path.ends_with(&format!("/{name}.rs")) || self.path.contains(&format!("/{name}/"))
+        };
         self.is_rust()
             && self.path.contains("/src/")
-            && !self.path.ends_with("/tests.rs")
-            && !self.path.contains("/tests/")
+            && !is_in("tests")
+            && !(is_in("models") && self.is_published())
     }
 
     /// Whether this is a module of a published crate.
     pub(super) fn is_product(&self) -> bool {
-        self.is_module() && CRATES.iter().any(|krate| self.path.starts_with(krate))
+        self.is_module() && self.is_published()
+    }
+
+    fn is_published(&self) -> bool {
+        CRATES.iter().any(|krate| self.path.starts_with(krate))
     }
 
     /// The folder of the crate, such as `adapters/core`.
