@@ -167,6 +167,8 @@ mod config;
 mod driver;
 mod error;
 mod handlers;
+#[cfg(all(test, shuttle))]
+mod models;
 mod namespace;
 mod server;
 mod socket;

@@ -1,6 +1,16 @@
 //! Locks that ignore poisoning: the guarded data is consistent at every await and call.
+//!
+//! Tests built with `--cfg shuttle` replace the locks and atomics with shuttle's, so that the models
+//! in `models/` run the code in many orders of threads (`cargo xtask models`).
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(not(all(test, shuttle)))]
+pub(crate) use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic};
+
+#[cfg(all(test, shuttle))]
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic,
+};
+use std::sync::PoisonError;
 
 /// Locks a mutex and ignores poisoning.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// The packages with a module `models`.
-const PACKAGES: [&str; 1] = ["engineio-server"];
+const PACKAGES: [&str; 2] = ["engineio-server", "socketio-server"];
 
 pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, String> {
     let mut iterations = 100_000;

@@ -1,11 +1,6 @@
 //! The authentication of the Admin UI: a name and a password, then a session.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    str::FromStr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::VecDeque, fmt, str::FromStr, sync::Arc};
 
 use bcrypt::HashParts;
 use serde::Deserialize;
@@ -13,7 +8,12 @@ use socketio_parser::value;
 use tokio::sync::Semaphore;
 
 use super::AdminError;
-use crate::{error::HandlerError, namespace::Namespace, socket::Socket, sync::lock};
+use crate::{
+    error::HandlerError,
+    namespace::Namespace,
+    socket::Socket,
+    sync::{Mutex, lock},
+};
 
 /// The text by which the page recognizes a refusal.
 const INVALID_CREDENTIALS: &str = "invalid credentials";

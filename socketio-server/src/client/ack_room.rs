@@ -2,10 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -13,6 +10,8 @@ use tokio::{
     sync::{Mutex, Notify},
     time::timeout,
 };
+
+use crate::sync::atomic::AtomicUsize;
 
 /// The calls of one connection that wait for room in the table of acks. Most connections never have
 /// one.

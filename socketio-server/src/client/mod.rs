@@ -5,10 +5,7 @@ pub(crate) mod waiter;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -27,7 +24,7 @@ use crate::{
     error::{AckError, EmitError},
     socket::inner::SocketInner,
     stats::Counters,
-    sync::lock,
+    sync::{Mutex, MutexGuard, atomic::AtomicU8, lock},
     time::now,
 };
 
@@ -66,7 +63,7 @@ impl Client {
         config: Arc<ServerConfig>,
         counters: Arc<Counters>,
     ) -> Self {
-        let (machine, requests) = (machine.into(), AtomicU8::new(0));
+        let (machine, requests) = (Mutex::new(machine), AtomicU8::new(0));
         Self { handle, machine, requests, ack_room: AckRoom::default(), config, counters }
     }
 

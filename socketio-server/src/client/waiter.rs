@@ -1,11 +1,15 @@
 //! The recipients of acks inside the server.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use socketio_parser::Args;
 use tokio::sync::oneshot;
 
-use crate::{error::AckError, namespace::cluster::Relay, sync::lock};
+use crate::{
+    error::AckError,
+    namespace::cluster::Relay,
+    sync::{Mutex, lock},
+};
 
 /// The recipient of an ack. Dropping it reports that no ack will arrive.
 pub(crate) enum Waiter {

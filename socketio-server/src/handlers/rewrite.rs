@@ -1,12 +1,15 @@
 //! Changing an event before its handlers run.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::Serialize;
 use socketio_adapter::event_args;
 use socketio_parser::Args;
 
-use crate::{error::HandlerError, sync::lock};
+use crate::{
+    error::HandlerError,
+    sync::{Mutex, lock},
+};
 
 /// Extractor with which a socket's [middleware](crate::Socket::use_) changes the event.
 ///

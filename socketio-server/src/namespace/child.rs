@@ -1,16 +1,16 @@
 //! Namespaces with a parent: a rule that covers their name, with handlers for all of them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use socketio_parser::Nsp;
 
 use crate::{
     handlers::ConnectHandler,
     namespace::{Namespace, NamespaceInner, rule::Params},
-    sync::write,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize},
+        write,
+    },
 };
 
 /// The additional state of a namespace with a parent.

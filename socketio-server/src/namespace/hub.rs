@@ -7,7 +7,7 @@ use std::{
     borrow::Borrow,
     collections::{HashMap, HashSet},
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, OnceLock, RwLock},
+    sync::{Arc, OnceLock},
 };
 
 use bytestring::ByteString;
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, broadcast};
 use crate::{
     error::JoinError,
     namespace::room_change::RoomChange,
-    sync::{lock, read, write},
+    sync::{Mutex, RwLock, lock, read, write},
 };
 
 /// Members and rooms. Names are resolved at the API; internally, members are identified by dense

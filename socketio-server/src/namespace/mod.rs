@@ -15,10 +15,7 @@ pub(crate) mod rule;
 use std::{
     fmt,
     pin::pin,
-    sync::{
-        Arc, OnceLock, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -45,7 +42,11 @@ use crate::{
     },
     socket::{Socket, inner::SocketInner},
     stats::Counters,
-    sync::{read, write},
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        read, write,
+    },
 };
 
 /// A namespace of a server. A clone costs one reference count.

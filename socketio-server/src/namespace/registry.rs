@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use engineio_server::{Handle, internal::settings};
@@ -22,7 +22,7 @@ use crate::{
     },
     socket::Socket,
     stats::{Counters, Stats},
-    sync::{read, write},
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, read, write},
 };
 
 /// The namespaces by name, and whether the server was closed.

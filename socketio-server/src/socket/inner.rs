@@ -2,10 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytestring::ByteString;
@@ -22,7 +19,11 @@ use crate::{
     handlers::table::Table,
     namespace::{Namespace, hub::Member, recovery::Recoverable},
     socket::stored::Stored,
-    sync::lock,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU8},
+        lock,
+    },
 };
 
 pub(crate) struct SocketInner {
@@ -83,7 +84,7 @@ impl SocketInner {
             recoverable,
             handlers: Mutex::default(),
             has_handlers: AtomicBool::new(false),
-            stored: stored.into(),
+            stored: Mutex::new(stored),
             gone: Notify::new(),
         }
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     server::Server,
-    sync::lock,
+    sync::{Mutex, lock},
     testing::{error::TestError, received::Received, wire::Wire},
     time::now,
 };

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{Arc, RwLock, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     error::{EmitError, HandlerError},
     handlers::table::{EventListeners, Listener, ListenerId},
     namespace::cluster::membership::Membership,
-    sync::{read, write},
+    sync::{RwLock, read, write},
 };
 
 /// An event that another server of the cluster sent with `server_side_emit`: the context of

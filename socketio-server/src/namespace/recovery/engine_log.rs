@@ -4,10 +4,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -38,6 +35,7 @@ use crate::{
         },
     },
     socket::{inner::SocketInner, stored::Stored},
+    sync::atomic::AtomicBool,
 };
 
 /// Maximum length of a private id in bytes. Real ids have 20. A claim of a longer id is not looked

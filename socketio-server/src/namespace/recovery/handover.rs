@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -19,7 +18,7 @@ use crate::{
         engine_log::EngineLog,
         session_transfer::{TransferDirection, in_time},
     },
-    sync::lock,
+    sync::{Mutex, lock},
     time::now,
 };
 
@@ -72,7 +71,7 @@ impl Handovers {
     pub(super) fn new(max_failed: u32) -> Self {
         let failed = FailedClaims { since: now(), counts: HashMap::new() };
         let permits = Semaphore::new(MAX_REQUESTS);
-        Self { permits, gone: Mutex::default(), max_failed, failed: failed.into() }
+        Self { permits, gone: Mutex::default(), max_failed, failed: Mutex::new(failed) }
     }
 
     /// Counts a claim as failed. Returns whether the address may have it.

@@ -4,10 +4,7 @@
 use std::{
     fmt,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
 };
 
@@ -37,7 +34,11 @@ use crate::{
         },
     },
     socket::{inner::SocketInner, stored::Stored},
-    sync::lock,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64},
+        lock,
+    },
     time::now,
 };
 
@@ -123,7 +124,7 @@ impl RecoveryLog {
             max_sessions: recovery.max_sessions,
         });
         Self {
-            log: log.into(),
+            log: Mutex::new(log),
             offsets: AtomicU64::new(1),
             skip_middlewares: recovery.skip_middlewares,
             max_queued: (max_queued.packets, max_queued.bytes),

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use crate::{
         recovery::{claim::Claim, engine_log::EngineLog, handover::HandoverOutcome},
     },
     socket::inner::SocketInner,
-    sync::lock,
+    sync::{Mutex, MutexGuard, lock},
 };
 
 /// Number of owners that are asked for a session in turn. Each may have handed it over to the next

@@ -5,10 +5,7 @@
 //! them. When a socket ends, its session is stored or removed after the batch that may contain it.
 
 use std::{
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,7 +23,11 @@ use crate::{
         recovery::{engine_log::EngineLog, session_transfer::in_time},
     },
     socket::inner::SocketInner,
-    sync::lock,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU8},
+        lock,
+    },
 };
 
 /// Largest number of sessions in a batch.

@@ -1,10 +1,7 @@
 //! The state that a socket keeps for its recovery.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Waker,
     time::Instant,
 };
@@ -19,7 +16,11 @@ use crate::{
         catch_up::CatchUp, log::LogOffset, session_writer::Written, takeover::Successor,
     },
     socket::inner::SocketInner,
-    sync::lock,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize},
+        lock,
+    },
     time::now,
 };
 
@@ -74,7 +75,7 @@ impl Recoverable {
             pid,
             from: None,
             outstanding: Arc::default(),
-            state: state.into(),
+            state: Mutex::new(state),
             restored_at: None,
             // The client learns the private id when it is accepted.
             accepted: AtomicBool::new(true),
@@ -97,7 +98,7 @@ impl Recoverable {
             pid,
             from: Some(from),
             outstanding,
-            state: DeliveryState { trail, catch_up }.into(),
+            state: Mutex::new(DeliveryState { trail, catch_up }),
             restored_at: Some(now()),
             accepted: AtomicBool::new(accepted),
             successor: Mutex::default(),

@@ -14,7 +14,7 @@
 use std::{
     collections::HashSet,
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Instant,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     client::LINE_LOST,
     namespace::recovery::{log::RecoveryLog, session_transfer::StoreLease, socket::Recoverable},
     socket::inner::SocketInner,
-    sync::lock,
+    sync::{Mutex, lock},
 };
 
 /// The sockets of a namespace, connected or not, by private id.

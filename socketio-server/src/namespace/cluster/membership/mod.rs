@@ -1,6 +1,8 @@
 //! A namespace's membership in the cluster: what it publishes, requests and awaits. It does not
 //! know sockets. Its task (`node.rs`) does.
 
+#[cfg(all(test, shuttle))]
+mod models;
 mod node;
 mod publish_order;
 mod queue;
@@ -9,10 +11,7 @@ mod warnings;
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,7 +26,16 @@ use self::{
     publish_order::PublishOrder,
     queue::{Outgoing, Queue},
 };
-use crate::{error::ClusterError, stats::Counters, sync::lock, time::now};
+use crate::{
+    error::ClusterError,
+    stats::Counters,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize},
+        lock,
+    },
+    time::now,
+};
 
 pub(crate) struct Membership {
     adapter: Arc<dyn ClusterAdapter>,
@@ -91,7 +99,7 @@ impl Membership {
         let seat = Seat { nsp, uid };
         let machine = Cluster::new(seat.clone(), adapter.discovery(), limits.clone());
         Self {
-            machine: machine.into(),
+            machine: Mutex::new(machine),
             queue: Queue::new(&limits),
             order: PublishOrder::new(limits.max_queued_messages, limits.max_queued_bytes),
             seat,

@@ -11,13 +11,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard},
 };
 
 use socketio_adapter::{AdapterError, Message, Offset};
 use tokio::sync::Notify;
 
-use crate::sync::lock;
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Number of unconfirmed events, and of accepted ones, that are remembered; the oldest are
 /// forgotten.

@@ -1,14 +1,14 @@
 //! Messages that wait to be published.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard},
-};
+use std::collections::VecDeque;
 
 use socketio_adapter::{ClusterLimits, Message, NodeId};
 use tokio::sync::Notify;
 
-use crate::{error::ClusterError, sync::lock};
+use crate::{
+    error::ClusterError,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 /// Messages in the order in which they will be sent, limited in number and bytes.
 pub(super) struct Queue {

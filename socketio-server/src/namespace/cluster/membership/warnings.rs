@@ -1,11 +1,11 @@
 //! Limits repeated warnings of a namespace. An engine that refuses every message would otherwise
 //! fill the log.
 
-use std::{collections::HashMap, fmt::Display, sync::Mutex, time::Duration};
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(60);

@@ -1,0 +1,140 @@
+//! Threads of the application that use a socket beside the turn of its driver.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use shuttle::future::{block_on, spawn};
+use socketio_parser::Limits;
+
+use super::{World, model, thread};
+use crate::{ServerConfig, error::AckError, socket::Socket};
+
+/// The id of the ack that an event asks for, for example 3 in `23["name"]`.
+fn ack_id(packet: &str) -> String {
+    packet[1..].chars().take_while(char::is_ascii_digit).collect()
+}
+
+#[test]
+fn a_disconnect_by_another_thread_ends_the_socket_once() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let ended = Arc::new(AtomicU32::new(0));
+        let count = ended.clone();
+        world.main.on_disconnect(move |_: Socket| {
+            count.fetch_add(1, SeqCst);
+            async {}
+        });
+        let (mut client, socket) = world.connect();
+        let disconnectors = [socket.clone(), socket].map(|it| thread(move || it.disconnect()));
+        let waiter = world.main.clone();
+        let waiter = spawn(async move { waiter.0.deserted().await });
+        assert_eq!(client.receive_until("1"), ["1"]);
+        for disconnector in disconnectors {
+            disconnector.join().unwrap();
+        }
+        block_on(waiter).unwrap();
+        assert_eq!(ended.load(SeqCst), 1);
+        client.lose();
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn events_of_a_thread_arrive_in_order_until_the_socket_is_disconnected() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let (mut client, socket) = world.connect();
+        let emitter = socket.clone();
+        let emitter = thread(move || (0..4).take_while(|n| emitter.emit("n", n).is_ok()).count());
+        client.send(r#"42["one"]"#);
+        socket.disconnect();
+        drop(socket);
+        let mut packets = client.receive_until("1");
+        packets.pop();
+        let emitted = emitter.join().unwrap();
+        assert!(client.received.is_empty(), "{:?} follows the DISCONNECT", client.received);
+        let expected: Vec<_> = (0..emitted).map(|n| format!(r#"2["n",{n}]"#)).collect();
+        assert!(expected.starts_with(&packets), "{packets:?} of {expected:?}");
+        client.lose();
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn an_ack_ends_once_beside_a_disconnect() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let (mut client, socket) = world.connect();
+        let asking = socket.clone();
+        let acks = spawn(async move {
+            let second = Duration::from_secs(1);
+            asking.timeout(second).emit_with_ack::<u32>("ask", &()).await
+        });
+        let disconnector = thread(move || socket.disconnect());
+        let mut asked = false;
+        while let Some(packet) = client.receive().filter(|packet| packet != "1") {
+            asked = true;
+            client.send(&format!("43{}[7]", ack_id(&packet)));
+        }
+        disconnector.join().unwrap();
+        match block_on(acks).unwrap() {
+            Ok(value) => assert!(asked && value == 7),
+            Err(AckError::Disconnected | AckError::Emit(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+        client.lose();
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn an_ack_that_arrives_at_once_finds_its_event() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let (mut client, socket) = world.connect();
+        let asking = spawn(async move {
+            let second = Duration::from_secs(1);
+            socket.timeout(second).emit_with_ack::<u32>("ask", &()).await
+        });
+        let packet = client.receive().unwrap();
+        client.send(&format!("43{}[7]", ack_id(&packet)));
+        assert_eq!(block_on(asking).unwrap().unwrap(), 7);
+        client.lose();
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn events_that_wait_for_room_in_the_table_of_acks_are_woken() {
+    model(|| {
+        let limits = Limits::default().max_pending_acks(1);
+        let world = World::new(ServerConfig::default().limits(limits));
+        let (mut client, socket) = world.connect();
+        let asking = [0, 1, 2].map(|n| {
+            let socket = socket.clone();
+            spawn(async move {
+                let second = Duration::from_secs(1);
+                socket.timeout(second).emit_with_ack::<u32>("ask", &n).await
+            })
+        });
+        drop(socket);
+        // One event more gets no ack, but the end of the connection.
+        for _ in 0..2 {
+            let packet = client.receive().unwrap();
+            client.send(&format!("43{}[7]", ack_id(&packet)));
+        }
+        client.receive().unwrap();
+        client.lose();
+        let mut answered = 0;
+        for asking in asking {
+            answered += u32::from(block_on(asking).unwrap().is_ok());
+        }
+        assert_eq!(answered, 2);
+        world.assert_empty();
+    });
+}
