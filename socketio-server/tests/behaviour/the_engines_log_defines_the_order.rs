@@ -4,7 +4,13 @@
 
 use crate::support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, Recovery};
@@ -239,6 +245,39 @@ async fn an_event_that_could_not_be_logged_waits_a_limited_time_for_earlier_even
     held.release();
     node.server.io.emit("last", &3).unwrap();
     assert_eq!(client.recorded().await.0, json!(["last", 3]));
+    client.fence().await;
+}
+
+/// A reader that has lost its position, or that cannot decode an entry, skips events.
+#[tokio::test]
+async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
+    let cluster = cluster();
+    let skip = Arc::new(AtomicBool::new(false));
+    let skipped = skip.clone();
+    cluster.on_parcel(move |parcel| {
+        if !skipped.load(Ordering::SeqCst) {
+            parcel.deliver();
+        }
+    });
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
+    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let (mut client, socket, _) = node.client().await;
+    let sent = node.server.io.stats().cluster.sent;
+    skip.store(true, Ordering::SeqCst);
+    node.server.io.emit("skipped", &1).unwrap();
+    let question = tokio::spawn(async move { socket.emit_with_ack::<u8>("question", &()).await });
+    tokio::task::yield_now().await;
+    node.server.io.emit("skipped", &2).unwrap();
+    until(|| node.server.io.stats().cluster.sent == sent + 2).await;
+    skip.store(false, Ordering::SeqCst);
+    node.server.io.emit("returned", &3).unwrap();
+    client.expect(r#"42["skipped",1]"#).await;
+    let asked = client.text().await;
+    let id = asked.strip_prefix("42").unwrap().strip_suffix(r#"["question"]"#).unwrap();
+    client.expect(r#"42["skipped",2]"#).await;
+    assert_eq!(client.recorded().await.0, json!(["returned", 3]));
+    client.send(&format!("43{id}[7]")).await;
+    assert_eq!(within(question).await.unwrap().unwrap(), 7);
     client.fence().await;
 }
 

@@ -21,7 +21,9 @@ use crate::{
         broadcast::Broadcast,
         cluster::{
             details::details,
-            membership::{Membership, Relay, Stage, warnings::Warnings},
+            membership::{
+                Membership, Relay, Stage, publish_order::PublishOrder, warnings::Warnings,
+            },
             server_side,
         },
     },
@@ -218,7 +220,7 @@ async fn publish_event(
         order.deliver_unlogged(number, move || {
             let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
             if let Some(membership) = namespace.membership() {
-                membership.order.take_late(number).for_each(|late| deliver(&namespace, late));
+                deliver_late(&namespace, &membership.order, number);
             }
             deliver(&namespace, event);
         });
@@ -293,6 +295,14 @@ fn deliver(namespace: &Namespace, event: Message) {
     let broadcast = Broadcast::on_this_node(namespace, selection);
     if let Err(error) = broadcast.deliver(args.event(), &args) {
         tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event without the log");
+    }
+}
+
+/// Delivers the events below a number that the log has accepted and not returned.
+fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
+    for (number, event) in order.take_late(number) {
+        deliver(namespace, event);
+        order.finish(number);
     }
 }
 
@@ -416,10 +426,10 @@ impl Inbox for Node {
         let Some(namespace) = self.namespace() else { return };
         if message.uid == self.membership.seat.uid {
             let order = &self.membership.order;
-            if let (Some(offset), Some(number)) = (offset, message.seq)
-                && order.log_returned(number)
-                && self.deliver_logged(&namespace, &message.body, &offset)
-            {
+            let (Some(offset), Some(number)) = (offset, message.seq) else { return };
+            let is_due = order.log_returned(number);
+            deliver_late(&namespace, order, number);
+            if is_due && self.deliver_logged(&namespace, &message.body, &offset) {
                 order.finish(number);
             }
             return;

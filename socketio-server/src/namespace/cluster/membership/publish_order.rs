@@ -6,7 +6,8 @@
 //!
 //! An event that could not be logged is delivered on this node when it is its turn. Earlier events
 //! that the log has accepted and not returned in time are then delivered before it, so that no
-//! event overtakes another.
+//! event overtakes another. Events that the log skips, because their entry cannot be decoded or the
+//! reader has lost its position, are delivered before the next event that the log returns.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -94,12 +95,16 @@ impl State {
         self.unconfirmed.insert(number);
     }
 
-    /// Takes out the accepted events below a number, in their order.
-    fn take_accepted(&mut self, number: u64) -> BTreeMap<u64, Message> {
+    /// Takes out the accepted events below a number, in their order, to be delivered without the
+    /// log.
+    fn take_late(&mut self, number: u64) -> BTreeMap<u64, Message> {
         let later = self.accepted.split_off(&number);
-        let earlier = std::mem::replace(&mut self.accepted, later);
-        self.accepted_bytes -= earlier.values().map(|event| event.body.bytes()).sum::<usize>();
-        earlier
+        let late = std::mem::replace(&mut self.accepted, later);
+        for (number, event) in &late {
+            self.accepted_bytes -= event.body.bytes();
+            self.add_unconfirmed(*number);
+        }
+        late
     }
 
     /// Removes finished events from the front. Returns the next action that is due.
@@ -233,16 +238,16 @@ impl PublishOrder {
         deliver();
     }
 
-    /// Returns the events below a number that the log has accepted and not returned in time. The
-    /// caller delivers them without the log, because it is about to deliver a later event.
-    pub(super) fn take_late(&self, number: u64) -> impl Iterator<Item = Message> + use<> {
-        let mut state = self.state();
-        let late = state.take_accepted(number);
-        late.keys().for_each(|number| state.add_unconfirmed(*number));
-        late.into_values()
+    /// Returns the events below a number that the log has accepted and not returned, with their
+    /// numbers. The caller delivers them without the log, because it is about to deliver a later
+    /// event.
+    pub(super) fn take_late(&self, number: u64) -> BTreeMap<u64, Message> {
+        self.state().take_late(number)
     }
 
-    /// Records that the log has returned an event of this node. Returns whether to deliver it.
+    /// Records that the log has returned an event of this node. Returns whether to deliver it. The
+    /// log returns events in their order, so it has skipped those that
+    /// [`take_late`](Self::take_late) returns.
     pub(super) fn log_returned(&self, number: u64) -> bool {
         let mut state = self.state();
         if let Some((publishing, returned)) = &mut state.publishing
@@ -250,8 +255,10 @@ impl PublishOrder {
         {
             *returned = true;
         }
-        // The log returns the events in their order, so it returns no earlier ones any more.
-        let returned = state.take_accepted(number + 1);
+        let returned = state.accepted.remove(&number);
+        if let Some(event) = &returned {
+            state.accepted_bytes -= event.body.bytes();
+        }
         if let Some(entry @ Entry::Unlogged(_)) = state.entry(number) {
             let deliver = std::mem::replace(entry, Entry::Event);
             state.unconfirmed.remove(&number);
@@ -468,12 +475,12 @@ mod tests {
         let order = PublishOrder::new(10, usize::MAX);
         let (first, second) = (accept(&order), accept(&order));
         assert!(order.log_returned(first));
-        assert_eq!(order.take_late(second + 1).count(), 1);
-        assert_eq!(order.take_late(second + 1).count(), 0);
+        assert_eq!(order.take_late(second + 1).len(), 1);
+        assert_eq!(order.take_late(second + 1).len(), 0);
         assert!(!order.log_returned(second));
         let order = PublishOrder::new(10, 2 * event().body.bytes());
         let last = (0..3).map(|_| accept(&order)).last().unwrap();
-        assert_eq!(order.take_late(last + 1).count(), 2);
+        assert_eq!(order.take_late(last + 1).len(), 2);
         assert_eq!(order.state().accepted_bytes, 0);
     }
 
