@@ -76,6 +76,7 @@ impl Handovers {
 
     /// Counts a claim as failed. Returns whether the address may have it.
     fn count_failed(&self, address: Option<IpAddr>) -> bool {
+        let address = address.map(network);
         let mut failed = lock(&self.failed);
         if now().duration_since(failed.since) >= PERIOD {
             *failed = FailedClaims { since: now(), counts: HashMap::new() };
@@ -88,8 +89,8 @@ impl Handovers {
     }
 
     /// Takes a failed claim back.
-    fn discount(&self, address: Option<IpAddr>) {
-        if let Some(count) = lock(&self.failed).counts.get_mut(&address) {
+    pub(super) fn discount(&self, address: Option<IpAddr>) {
+        if let Some(count) = lock(&self.failed).counts.get_mut(&address.map(network)) {
             *count = count.saturating_sub(1);
         }
     }
@@ -151,23 +152,19 @@ impl EngineLog {
     }
 
     /// Asks the other nodes for a session that is not in the store. This is all that a claim of a
-    /// guessed private id costs them, so each address may do it only so often in vain.
+    /// guessed private id costs them, so each address may do it only so often in vain. The claim
+    /// counts as failed until the caller [discounts](Handovers::discount) it.
     pub(super) async fn request_unowned(
         &self,
         pid: ByteString,
         (began, address): (Instant, Option<IpAddr>),
     ) -> Result<HandoverOutcome, AdapterError> {
-        let address = address.map(network);
         if !self.handovers().count_failed(address) {
             let limit = self.handovers().max_failed;
             tracing::debug!(target: "socketio::namespace", ?address, limit, "an address exceeded `max_failed_claims`: not asking the other nodes for its session");
             return Ok(HandoverOutcome::Unknown);
         }
-        let outcome = self.request_handover(pid, None, began).await?;
-        if outcome == HandoverOutcome::Stored {
-            self.handovers().discount(address);
-        }
-        Ok(outcome)
+        self.request_handover(pid, None, began).await
     }
 
     /// Responds to the request of another node, whose client claims a session.

@@ -246,10 +246,15 @@ impl EngineLog {
         (began, address): (Instant, Option<IpAddr>),
     ) -> Result<Option<SavedSession>, AdapterError> {
         let timeout = self.membership().request_timeout().saturating_mul(2);
-        let (mut asked, mut gone) = (None, None);
+        let (mut asked, mut gone, mut counted) = (None, None, false);
         for _ in 0..MAX_OWNERS {
             let owner = match in_time(timeout, store.take(pid, from, gone.as_ref())).await? {
-                TakeOutcome::Session(session) => return Ok(Some(session)),
+                TakeOutcome::Session(session) => {
+                    if counted {
+                        self.handovers().discount(address);
+                    }
+                    return Ok(Some(session));
+                }
                 // Another claim came first, or no node had the session.
                 TakeOutcome::Missing if asked.is_some() => return Ok(None),
                 TakeOutcome::Missing => None,
@@ -261,7 +266,10 @@ impl EngineLog {
             }
             let outcome = match &owner {
                 Some(_) => self.request_handover(pid.clone(), owner.clone(), began).await?,
-                None => self.request_unowned(pid.clone(), (began, address)).await?,
+                None => {
+                    counted = true;
+                    self.request_unowned(pid.clone(), (began, address)).await?
+                }
             };
             gone = match outcome {
                 HandoverOutcome::Stored => None,
