@@ -366,6 +366,28 @@ impl Inbox for RecordingInbox {
     }
 }
 
+/// Publishes events of increasing size in a cluster whose limit is 1000 bytes. Another node must
+/// get all events that are not refused.
+pub async fn check_sizes(
+    publish: impl AsyncFn(&str) -> Result<(), AdapterError>,
+    other: &RecordingInbox,
+) {
+    let mut accepted = 0;
+    for bytes in 700..1000 {
+        match within(publish(&"x".repeat(bytes))).await {
+            Ok(()) => accepted += 1,
+            Err(AdapterError::Refused(error)) => {
+                assert!(error.to_string().contains("`max_message_bytes`"), "{error}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!((1..300).contains(&accepted));
+    within(publish("last")).await.unwrap();
+    other.wait(accepted + 1).await;
+    assert_eq!((other.messages().len(), other.garbage()), (accepted + 1, Vec::new()));
+}
+
 /// Declares the tests of the suite. `$servers` starts three servers and an engine, which lives as
 /// long as the test.
 #[macro_export]

@@ -4,13 +4,13 @@ use std::error::Error;
 
 use socketio_parser::EncodeError;
 
-/// The reason why a message of another node cannot be decoded, or a message cannot be encoded. The
+/// The reason why a message of another node cannot be decoded, or a message cannot be published. The
 /// error concerns only this message. A received message is counted and dropped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The message exceeds `max_message_bytes`. It was not decoded.
-    #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes")]
+    /// The message exceeds `max_message_bytes`. It was neither published nor decoded.
+    #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes (`max_message_bytes`)")]
     TooLarge {
         /// The size of the message.
         bytes: usize,

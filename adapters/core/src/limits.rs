@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::MessageError;
+
 /// The limits of one node in a cluster, per namespace. They bound the cost of malformed messages
 /// and of nodes that do not reply.
 ///
@@ -56,8 +58,8 @@ impl Default for ClusterLimits {
 }
 
 impl ClusterLimits {
-    /// Sets the maximum size of a received message in bytes (default 10 000 000). Larger messages
-    /// are refused undecoded. [`max_decoded_bytes`](Self::max_decoded_bytes()) limits the memory
+    /// Sets the maximum size of an encoded message in bytes (default 10 000 000). Larger messages are
+    /// not published, and are refused undecoded if another node publishes them. [`max_decoded_bytes`](Self::max_decoded_bytes()) limits the memory
     /// that decoding takes.
     ///
     /// ```
@@ -66,6 +68,16 @@ impl ClusterLimits {
     pub fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = bytes;
         self
+    }
+
+    /// Checks the size of an encoded message in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`MessageError::TooLarge`] if it exceeds `max_message_bytes`.
+    pub fn check_size(&self, bytes: usize) -> Result<(), MessageError> {
+        let limit = self.max_message_bytes;
+        if bytes > limit { Err(MessageError::TooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Sets how many bytes of memory decoding one message may take (default 30 times
@@ -150,8 +162,8 @@ impl ClusterLimits {
     }
 
     /// Sets how long other nodes may take to reply to `fetch_sockets` and to
-    /// `server_side_emit_with_ack` without a timeout of its own (default 5 s, as in Node). It does
-    /// not shorten the deadline of clients' acks.
+    /// `server_side_emit_with_ack` without a timeout of its own (default 5 s, as in Node; at
+    /// least 1 ms). It does not shorten the deadline of clients' acks.
     ///
     /// ```
     /// use std::time::Duration;
@@ -159,7 +171,7 @@ impl ClusterLimits {
     /// let limits = socketio_adapter::ClusterLimits::default().request_timeout(Duration::from_secs(1));
     /// ```
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+        self.request_timeout = timeout.max(Duration::from_millis(1));
         self
     }
 

@@ -67,7 +67,10 @@ fn depth_is_limited_even_in_ignored_fields() {
 fn the_size_is_checked_before_decoding() {
     let limits = ClusterLimits::default().max_message_bytes(10);
     let error = Message::decode(b"{garbage, but long}", &limits).unwrap_err();
-    assert_eq!(error.to_string(), "a message of 19 bytes exceeds the limit of 10 bytes");
+    assert_eq!(
+        error.to_string(),
+        "a message of 19 bytes exceeds the limit of 10 bytes (`max_message_bytes`)"
+    );
 }
 
 proptest! {

@@ -43,11 +43,7 @@ pub(crate) fn new(number: i32, data: Option<Value>, uid: &NodeId, nsp: &Nsp) -> 
 pub(crate) fn check(document: &Document, limits: &ClusterLimits) -> Result<(), MessageError> {
     let encoded = RawDocumentBuf::try_from(document);
     let encoded = encoded.map_err(|_| MessageError::Malformed("BSON cannot represent it"))?;
-    let (bytes, limit) = (encoded.as_bytes().len(), limits.max_message_bytes);
-    if bytes > limit {
-        return Err(MessageError::TooLarge { bytes, limit });
-    }
-    Ok(())
+    limits.check_size(encoded.as_bytes().len())
 }
 
 /// Decodes a document. Returns `None` if it contains a session.
@@ -90,10 +86,7 @@ pub(crate) fn is_broadcast(document: &RawDocument) -> bool {
 }
 
 fn checked(document: RawDocumentBuf, limits: &ClusterLimits) -> Result<Document, MessageError> {
-    let (bytes, limit) = (document.as_bytes().len(), limits.max_message_bytes);
-    if bytes > limit {
-        return Err(MessageError::TooLarge { bytes, limit });
-    }
+    limits.check_size(document.as_bytes().len())?;
     if !fits(&document, MAX_DEPTH) {
         return Err(MessageError::Malformed("nested too deeply"));
     }

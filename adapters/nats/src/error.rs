@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_adapter::AdapterError;
+use socketio_adapter::{AdapterError, MessageError};
 
 /// The reason why an operation with NATS failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +38,13 @@ pub enum NatsError {
     /// Other nodes have written the session at the same time, again and again.
     #[error("other nodes changed the session at the same time")]
     Changed,
-    /// The message is larger than NATS accepts (`max_payload`), or larger than `max_message_bytes`,
-    /// which the other nodes enforce.
-    #[error("a message of {bytes} bytes exceeds the limit of {limit} bytes")]
+    /// The message exceeds `max_message_bytes`, which the other nodes enforce.
+    #[error("{0}")]
+    Message(#[from] MessageError),
+    /// The message is larger than the NATS server accepts.
+    #[error("a message of {bytes} bytes exceeds `max_payload` of NATS, {limit} bytes")]
     TooLarge {
-        /// The size of the message, including its header if `max_payload` is exceeded.
+        /// The size of the message, including its header.
         bytes: usize,
         /// The limit in force.
         limit: usize,
@@ -83,7 +85,9 @@ pub enum NatsError {
 impl From<NatsError> for AdapterError {
     fn from(error: NatsError) -> Self {
         match error {
-            NatsError::TooLarge { .. } | NatsError::Prefix(_) => Self::Refused(error.into()),
+            NatsError::Message(_) | NatsError::TooLarge { .. } | NatsError::Prefix(_) => {
+                Self::Refused(error.into())
+            }
             NatsError::Name(_) | NatsError::Unheard { .. } => Self::Denied(error.into()),
             NatsError::Away | NatsError::Silent => Self::Away(error.into()),
             _ => Self::Engine(error.into()),

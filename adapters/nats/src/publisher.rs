@@ -116,10 +116,7 @@ impl Publisher {
         // Without this check, the client would keep the message and send it after reconnecting.
         self.check()?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let (bytes, limit) = (message.len(), self.config.limits.max_message_bytes);
-        if bytes > limit {
-            return Err(NatsError::TooLarge { bytes, limit });
-        }
+        self.config.limits.check_size(message.len())?;
         Ok(Frame { uid: uid.clone(), count, message })
     }
 

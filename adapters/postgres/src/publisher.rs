@@ -100,11 +100,8 @@ impl Publisher {
         let connected = self.connected.borrow().clone();
         let Connected { client, log } = connected.ok_or(PostgresError::Away)?;
         let log = log.filter(|_| is_logged(&message.body));
-        let threshold = match log {
-            Some(_) => payload_threshold.saturating_sub(MAX_OFFSET),
-            None => *payload_threshold,
-        };
-        let form = choose_form(message, threshold, limits)?;
+        let offset = if log.is_some() { MAX_OFFSET } else { 0 };
+        let form = choose_form(message, *payload_threshold, offset, limits)?;
         let sent = async {
             match (&form, log) {
                 (Form::Inline(json), None) => notify(&client, &channel, json).await.map(|()| None),

@@ -20,21 +20,23 @@ pub(crate) enum Form {
     Attached { payload: Bytes, before: String, after: &'static str },
 }
 
+/// Chooses the form of a message, of which the offset of the log takes at most `offset` bytes.
+///
+/// Fails if the message exceeds `max_message_bytes` in this form, because the other nodes refuse it.
 pub(crate) fn choose_form(
     message: &Message,
     threshold: usize,
+    offset: usize,
     limits: &ClusterLimits,
 ) -> Result<Form, MessageError> {
     if let Ok(json) = message.to_json()
-        && json.len() < threshold
+        && json.len() + offset < threshold
     {
+        limits.check_size(json.len() + offset)?;
         return Ok(Form::Inline(json));
     }
     let payload = message.to_msgpack();
-    let (bytes, limit) = (payload.len(), limits.max_message_bytes);
-    if bytes > limit {
-        return Err(MessageError::TooLarge { bytes, limit });
-    }
+    limits.check_size(payload.len())?;
     let uid = serde_json::Value::from(message.uid.as_str());
     let number = message.body.number();
     let before = format!(r#"{{"uid":{uid},"type":{number},"attachmentId":""#);
@@ -94,8 +96,8 @@ mod tests {
         let message = message_with(&1);
         let json = message.to_json().unwrap();
         let limits = ClusterLimits::default();
-        assert_eq!(choose_form(&message, 8000, &limits).unwrap(), Form::Inline(json.clone()));
-        let at = choose_form(&message, json.len(), &limits).unwrap();
+        assert_eq!(choose_form(&message, 8000, 0, &limits).unwrap(), Form::Inline(json.clone()));
+        let at = choose_form(&message, json.len(), 0, &limits).unwrap();
         assert!(matches!(at, Form::Attached { .. }), "a message of the threshold size is attached");
         assert_eq!(attachment(&json).unwrap(), None);
     }
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn a_binary_message_is_attached_and_the_header_names_its_row() {
         let message = message_with(&Binary(Bytes::from_static(&[1])));
-        let form = choose_form(&message, 8000, &ClusterLimits::default()).unwrap();
+        let form = choose_form(&message, 8000, 0, &ClusterLimits::default()).unwrap();
         let Form::Attached { payload, before, after } = form else { panic!("{form:?}") };
         assert_eq!(payload, message.to_msgpack());
         let header = format!("{before}17{after}");
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_large_is_refused() {
         let limits = ClusterLimits::default().max_message_bytes(10_000);
-        let error = choose_form(&message_with(&"x".repeat(10_000)), 8000, &limits).unwrap_err();
+        let error = choose_form(&message_with(&"x".repeat(10_000)), 8000, 0, &limits).unwrap_err();
         assert!(matches!(error, MessageError::TooLarge { limit: 10_000, .. }));
     }
 
@@ -146,7 +148,7 @@ mod tests {
                 let _ = (offset(text), attachment(text));
             }
             let Ok(message) = Message::decode(input, &limits) else { return };
-            match choose_form(&message, 100, &limits).unwrap() {
+            match choose_form(&message, 100, 0, &limits).unwrap() {
                 Form::Inline(json) => assert!(Message::decode(json.as_bytes(), &limits).is_ok()),
                 Form::Attached { before, after, .. } => {
                     let found = attachment(&format!("{before}17{after}")).unwrap().unwrap();

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use redis::{Cmd, cmd};
-use socketio_adapter::{AdapterError, ClusterLimits, Published};
+use socketio_adapter::{AdapterError, ClusterLimits, MessageError, Published};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -164,27 +164,39 @@ impl Drop for Subscriptions {
     }
 }
 
-pub(crate) fn publish(command: &str, channel: &[u8], message: &[u8]) -> Cmd {
+/// The command that publishes a message. `None` if the protocol does not need the message.
+pub(crate) type Publication = Result<Option<Cmd>, MessageError>;
+
+/// Fails if the message exceeds `max_message_bytes`, because the other nodes refuse it.
+pub(crate) fn publish(
+    command: &str,
+    channel: &str,
+    message: &[u8],
+    limits: &ClusterLimits,
+) -> Result<Cmd, MessageError> {
+    limits.check_size(message.len())?;
     let mut publish = cmd(command);
     publish.arg(channel).arg(message);
-    publish
+    Ok(publish)
 }
 
-/// Publishes messages in one batch, unless the link has left. `None` stands for a message that this
-/// adapter does not publish.
+/// Publishes messages in one batch, unless the link has left.
 pub(crate) async fn publish_all(
     connection: &CommandConnection,
     subscriptions: &Subscriptions,
-    publications: Vec<Option<Cmd>>,
+    publications: Vec<Publication>,
 ) -> Vec<Published> {
-    let there: Vec<_> = publications.iter().map(Option::is_some).collect();
+    let (mut commands, mut outcomes) = (Vec::new(), Vec::with_capacity(publications.len()));
+    for publication in publications {
+        outcomes.push(publication.map(|command| command.map(|command| commands.push(command))));
+    }
     let mut sent = match subscriptions.check() {
-        Ok(()) => connection.query_all(publications.into_iter().flatten().collect()).await,
+        Ok(()) => connection.query_all(commands).await,
         Err(_) => Vec::new(),
     }
     .into_iter();
     let mut next = || sent.next().unwrap_or(Err(AdapterError::Left)).map(|_| None);
-    there.into_iter().map(|there| if there { next() } else { Ok(None) }).collect()
+    outcomes.into_iter().map(|there| if there?.is_some() { next() } else { Ok(None) }).collect()
 }
 
 #[cfg(test)]

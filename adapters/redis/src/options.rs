@@ -86,8 +86,8 @@ macro_rules! common {
             self
         }
 
-        /// Sets the maximum size of a received message in bytes (default 10 000 000). Larger
-        /// messages are counted and dropped undecoded.
+        /// Sets the maximum size of an encoded message in bytes (default 10 000 000). Larger
+        /// messages are not published. Those of other nodes are counted and dropped undecoded.
         ///
         /// ```
         /// use socketio_adapter_redis::RedisAdapter;

@@ -2,8 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use redis::Cmd;
-use socketio_adapter::{AdapterError, Message, MessageError};
+use socketio_adapter::{AdapterError, Message};
 
 use crate::{
     classic::Classic, engine::Engine, nodes::ConfigError, sharded::Sharded, streams::Streams,
@@ -77,17 +76,14 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// Returns an error if the message is too large, if Redis cannot be reached, or if it does not
+    /// Returns an error if the message exceeds `max_message_bytes`, if Redis cannot be reached, or if it does not
     /// respond in time. Publishing is not retried.
     pub async fn publish(&self, message: &Message) -> Result<(), AdapterError> {
-        let (bytes, limit) = (message.body.bytes(), self.engine.limits.max_message_bytes);
-        if bytes > limit {
-            return Err(MessageError::TooLarge { bytes, limit }.into());
-        }
-        let command: Option<Cmd> = match &self.protocol {
-            Protocol::Classic(options) => options.publication(message),
-            Protocol::Sharded(options) => Some(options.publication(message)),
-            Protocol::Streams(options) => Some(options.publication(message, &self.engine.limits)?),
+        let limits = &self.engine.limits;
+        let command = match &self.protocol {
+            Protocol::Classic(options) => options.publication(message, limits)?,
+            Protocol::Sharded(options) => Some(options.publication(message, limits)?),
+            Protocol::Streams(options) => Some(options.publication(message, limits)?),
         };
         let connection = match self.protocol {
             Protocol::Classic(_) => &self.engine.node,

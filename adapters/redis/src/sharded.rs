@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Published,
-    Room, RoomInterest, Seat,
+    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, MessageError, NodeId,
+    Offset, Published, Room, RoomInterest, Seat,
 };
 
 use crate::{
@@ -28,7 +28,9 @@ pub enum SubscriptionMode {
     /// No room has a channel. Every node gets all messages of its namespaces. Needs two
     /// subscriptions per namespace.
     Static,
-    /// Rooms that sockets have joined have a channel, except the rooms of the sockets' own ids.
+    /// Rooms that sockets have joined have a channel, except the rooms of the sockets' own ids. The
+    /// first socket of a room on a node misses broadcasts of other nodes until Redis has confirmed the
+    /// subscription, one round trip after the join.
     #[default]
     Dynamic,
     /// All rooms have a channel, including those of the sockets' own ids.
@@ -78,10 +80,14 @@ impl Sharded {
     common!();
 
     /// Returns the command by which a program without a server publishes a message.
-    pub(crate) fn publication(&self, message: &Message) -> Cmd {
+    pub(crate) fn publication(
+        &self,
+        message: &Message,
+        limits: &ClusterLimits,
+    ) -> Result<Cmd, MessageError> {
         let public = format!("{}#{}#", self.channel_prefix, message.nsp);
         let channel = self.subscription_mode.channel(&public, &message.body);
-        publish("SPUBLISH", channel.as_bytes(), &message.encode())
+        publish("SPUBLISH", &channel, &message.encode(), limits)
     }
 
     pub(crate) async fn join(
@@ -143,14 +149,13 @@ impl ShardedLink {
         lock(&self.rooms)
     }
 
-    fn publication(&self, message: &Message) -> Cmd {
-        let channel = self.mode.channel(&self.public, &message.body);
-        publish("SPUBLISH", channel.as_bytes(), &message.encode())
+    fn publication(&self, channel: &str, message: &Message) -> Result<Cmd, MessageError> {
+        publish("SPUBLISH", channel, &message.encode(), &self.engine.limits)
     }
 
-    async fn send(&self, publication: &Cmd) -> Result<(), AdapterError> {
+    async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
         self.subscriptions.check()?;
-        self.engine.keys.query(publication).await.map(drop)
+        self.engine.keys.query(&self.publication(channel, message)?).await.map(drop)
     }
 }
 
@@ -175,7 +180,7 @@ impl SubscriptionMode {
 impl Link for ShardedLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            self.send(&self.publication(&message)).await?;
+            self.send(&self.mode.channel(&self.public, &message.body), &message).await?;
             Ok(None)
         })
     }
@@ -185,7 +190,11 @@ impl Link for ShardedLink {
     }
 
     fn publish_all(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
-        let publications = messages.iter().map(|message| Some(self.publication(message))).collect();
+        let publication = |message: &Message| {
+            let channel = self.mode.channel(&self.public, &message.body);
+            self.publication(&channel, message).map(Some)
+        };
+        let publications = messages.iter().map(publication).collect();
         Box::pin(publish_all(&self.engine.keys, &self.subscriptions, publications))
     }
 
@@ -194,10 +203,7 @@ impl Link for ShardedLink {
         to: &'a NodeId,
         message: Message,
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move {
-            let channel = format!("{}{to}#", self.public);
-            self.send(&publish("SPUBLISH", channel.as_bytes(), &message.encode())).await
-        })
+        Box::pin(async move { self.send(&format!("{}{to}#", self.public), &message).await })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {

@@ -246,10 +246,7 @@ impl SavedSession {
     /// Returns an error if the session is larger than a message may be, is not msgpack, or lacks a
     /// field.
     pub fn from_msgpack(bytes: &[u8], limits: &ClusterLimits) -> Result<Self, MessageError> {
-        let (bytes_len, limit) = (bytes.len(), limits.max_message_bytes);
-        if bytes_len > limit {
-            return Err(MessageError::TooLarge { bytes: bytes_len, limit });
-        }
+        limits.check_size(bytes.len())?;
         Self::from_value(msgpack::from_bytes(bytes, limits)?)
     }
 }

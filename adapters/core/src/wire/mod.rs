@@ -87,7 +87,7 @@ impl Message {
         otherwise: Option<&Nsp>,
         limits: &ClusterLimits,
     ) -> Result<Self, MessageError> {
-        check(wire, limits)?;
+        limits.check_size(wire.len())?;
         if wire.first() == Some(&b'{') {
             let text = str::from_utf8(wire).map_err(|_| MessageError::Malformed("not UTF-8"))?;
             return json::read_message(text, otherwise, Budget::new(limits));
@@ -137,7 +137,7 @@ impl Body {
         match data {
             None => tree::read_body(number, Value::Null),
             Some((format, data)) => {
-                check(data, limits)?;
+                limits.check_size(data.len())?;
                 match format {
                     Format::MsgPack => tree::read_body(number, msgpack::from_bytes(data, limits)?),
                     Format::Json => {
@@ -189,7 +189,7 @@ impl Format {
     ///
     /// See [`Message::decode`].
     pub fn read(self, wire: &[u8], limits: &ClusterLimits) -> Result<Value, MessageError> {
-        check(wire, limits)?;
+        limits.check_size(wire.len())?;
         match self {
             Self::MsgPack => msgpack::from_bytes(wire, limits),
             Self::Json => {
@@ -210,12 +210,5 @@ impl NodeId {
     /// Returns a name in the format of Node's adapters: 16 hexadecimal digits of a random number.
     pub fn from_random(number: u64) -> Self {
         format!("{number:016x}").into()
-    }
-}
-
-fn check(wire: &[u8], limits: &ClusterLimits) -> Result<(), MessageError> {
-    match (wire.len(), limits.max_message_bytes) {
-        (bytes, limit) if bytes > limit => Err(MessageError::TooLarge { bytes, limit }),
-        _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use socketio_adapter_nats::{JetStream, NatsAdapter, async_nats};
 
 use crate::{
     Node, adapter, config, log,
-    suite::{until, within},
+    suite::{check_sizes, until, within},
 };
 
 /// Payloads that an adapter with a limit of 1000 bytes must refuse.
@@ -116,4 +116,22 @@ async fn a_malformed_session_restores_nothing() {
     }
     one.store().persist(log::session("P", "/"), log::MINUTE).await.unwrap();
     assert!(one.store().take("P", &offset, None).await.unwrap().session().is_some());
+}
+
+#[tokio::test]
+async fn a_message_that_is_accepted_is_received_whatever_its_size() {
+    let engine = Nats::with_jetstream().unwrap();
+    for recovery in [None, Some(log::memory())] {
+        let limited = config(&engine).await.max_message_bytes(1000);
+        let adapter = NatsAdapter::new(match recovery {
+            Some(log) => limited.connection_state_recovery(log),
+            None => limited,
+        });
+        let adapter = adapter.unwrap();
+        let one = Node::join(adapter.clone(), "/", "one").await;
+        let two = Node::join(adapter, "/", "two").await;
+        let publish =
+            async |event: &str| one.link.publish(one.message(&[], event, &1)).await.map(drop);
+        check_sizes(publish, &two.inbox).await;
+    }
 }

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use engines::Postgres;
 use socketio_adapter::{ClusterAdapter, Seat};
-use socketio_adapter_postgres::PostgresAdapter;
+use socketio_adapter_postgres::{EventLog, PostgresAdapter};
 use socketio_parser::Binary;
 use socketio_parser::Nsp;
 
 use crate::{
     Node, adapter, config, connect_directly,
-    suite::{RecordingInbox, within},
+    suite::{RecordingInbox, check_sizes, within},
 };
 
 #[tokio::test]
@@ -87,4 +87,24 @@ async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let _ = adapter.join(seat, Arc::new(RecordingInbox::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);
     assert_eq!(node.inbox.garbage(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_accepted_is_received_whatever_its_size() {
+    let engine = Postgres::start().unwrap();
+    let limited = || config(&engine).max_message_bytes(1000);
+    let plain = PostgresAdapter::new(limited()).unwrap();
+    let logging = limited().connection_state_recovery(EventLog::default());
+    for (nsp, adapter) in [("/", plain), ("/log", PostgresAdapter::new(logging).unwrap())] {
+        let one = Node::join(adapter.clone(), nsp, "one").await;
+        let two = Node::join(adapter.clone(), nsp, "two").await;
+        let publish =
+            async |event: &str| one.link.publish(one.message(nsp, event, &1)).await.map(drop);
+        check_sizes(publish, &two.inbox).await;
+        let binary = Binary(vec![0; 20].into());
+        let publish =
+            async |event: &str| one.link.publish(one.message(nsp, event, &binary)).await.map(drop);
+        let three = Node::join(adapter.clone(), nsp, "three").await;
+        check_sizes(publish, &three.inbox).await;
+    }
 }

@@ -6,17 +6,17 @@
 mod golden;
 mod wire;
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use redis::{Cmd, cmd};
+use redis::cmd;
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Published,
     Seat,
 };
 
 use crate::{
-    engine::{Engine, Subscriptions, publish, publish_all},
+    engine::{Engine, Publication, Subscriptions, publish, publish_all},
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
@@ -61,13 +61,10 @@ impl Classic {
 
     common!();
 
-    /// Returns the command by which a program without a server publishes a message. `None` if this
-    /// protocol does not need the message.
-    pub(crate) fn publication(&self, message: &Message) -> Option<Cmd> {
+    /// Returns the command by which a program without a server publishes a message.
+    pub(crate) fn publication(&self, message: &Message, limits: &ClusterLimits) -> Publication {
         let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
-        let channels = Channels::new(&self.key, &seat);
-        let (channel, wire) = channels.publication(message)?;
-        Some(publish("PUBLISH", channel.as_bytes(), &wire))
+        Channels::new(&self.key, &seat).publication(message, limits)
     }
 
     pub(crate) async fn join(
@@ -107,17 +104,15 @@ impl Channels {
         }
     }
 
-    /// Returns the channel and the encoding of a message, or `None` if this protocol does not need
-    /// it.
-    fn publication(&self, message: &Message) -> Option<(Cow<'_, str>, Bytes)> {
-        if let Body::Broadcast { request: None, .. } = message.body {
-            let channel = match message.body.only_room() {
-                Some(room) => Cow::Owned(format!("{}{room}#", self.broadcasts)),
-                None => Cow::Borrowed(&*self.broadcasts),
-            };
-            return Some((channel, wire::broadcast(message)));
-        }
-        Some((Cow::Borrowed(&self.requests), wire::request(message)?))
+    fn publication(&self, message: &Message, limits: &ClusterLimits) -> Publication {
+        let room = message.body.only_room().map(|room| format!("{}{room}#", self.broadcasts));
+        let (channel, wire) = match message.body {
+            Body::Broadcast { request: None, .. } => {
+                (room.as_ref().unwrap_or(&self.broadcasts), Some(wire::broadcast(message)))
+            }
+            _ => (&self.requests, wire::request(message)),
+        };
+        wire.map(|wire| publish("PUBLISH", channel, &wire, limits)).transpose()
     }
 
     fn topics(&self, incoming: &Incoming) -> Vec<(Topic, OnMessage)> {
@@ -209,14 +204,13 @@ struct ClassicLink {
 }
 
 impl ClassicLink {
-    fn publication(&self, message: &Message) -> Option<Cmd> {
-        let (channel, wire) = self.channels.publication(message)?;
-        Some(publish("PUBLISH", channel.as_bytes(), &wire))
+    fn publication(&self, message: &Message) -> Publication {
+        self.channels.publication(message, &self.engine.limits)
     }
 
     async fn send(&self, channel: &str, wire: &[u8]) -> Result<(), AdapterError> {
         self.subscriptions.check()?;
-        let publish = publish("PUBLISH", channel.as_bytes(), wire);
+        let publish = publish("PUBLISH", channel, wire, &self.engine.limits)?;
         self.engine.node.query(&publish).await.map(drop)
     }
 }
@@ -224,7 +218,7 @@ impl ClassicLink {
 impl Link for ClassicLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
-            if let Some(publication) = self.publication(&message) {
+            if let Some(publication) = self.publication(&message)? {
                 self.subscriptions.check()?;
                 self.engine.node.query(&publication).await?;
             }

@@ -102,7 +102,7 @@ impl Entry {
     }
 
     pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {
-        check_size(self.bytes(), limits)?;
+        limits.check_size(self.bytes())?;
         let uid = self.text("uid").ok_or(MessageError::Field("uid"))?;
         let nsp = self.text("nsp").ok_or(MessageError::Field("nsp"))?;
         let number = self.text("type").and_then(|number| number.parse().ok());
@@ -162,13 +162,8 @@ pub(super) fn append(
         xadd.arg(name).arg(value);
         bytes += name.len() + value.len();
     }
-    check_size(bytes, limits)?;
+    limits.check_size(bytes)?;
     Ok(xadd)
-}
-
-fn check_size(bytes: usize, limits: &ClusterLimits) -> Result<(), MessageError> {
-    let limit = limits.max_message_bytes;
-    if bytes > limit { Err(MessageError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 pub(super) fn data(only_plaintext: bool, message: &Message) -> Option<String> {

@@ -275,7 +275,8 @@ impl StreamsLink {
     async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
         self.subscriptions.check()?;
         let (command, _, connection) = self.pub_sub();
-        let publish = publish(command, channel.as_bytes(), &message.to_msgpack());
+        let limits = &self.streams.engine.limits;
+        let publish = publish(command, channel, &message.to_msgpack(), limits)?;
         connection.query(&publish).await.map(drop)
     }
 }

@@ -2,11 +2,11 @@
 
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, Body};
-use socketio_adapter_redis::RedisAdapter;
+use socketio_adapter_redis::{Publisher, RedisAdapter};
 
 use crate::{
     Node, RawClient, SHORT, all_kinds, events,
-    suite::{until, within},
+    suite::{check_sizes, until, within},
 };
 
 #[tokio::test]
@@ -54,6 +54,37 @@ async fn a_refused_message_does_not_fail_the_others() {
         within(one.link.publish_all(vec![one.event("a", &[]), one.event("b", &[])])).await;
     assert!(results.iter().all(|result| matches!(result, Ok(Some(_)))), "{results:?}");
     two.inbox.wait(1).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_accepted_is_received_whatever_its_size() {
+    let engine = Redis::start().unwrap();
+    let classic = || RedisAdapter::classic(engine.url()).max_message_bytes(1000);
+    let sharded = || RedisAdapter::sharded(engine.url()).max_message_bytes(1000);
+    let streams = || RedisAdapter::streams(engine.url()).max_message_bytes(1000);
+    let kinds = [
+        (classic().build(), Publisher::classic(classic())),
+        (sharded().build(), Publisher::sharded(sharded())),
+        (streams().build(), Publisher::streams(streams())),
+    ];
+    for (adapter, publisher) in kinds {
+        let (adapter, publisher) = (adapter.unwrap(), publisher.unwrap());
+        within(publisher.connected()).await.unwrap();
+        let one = Node::join(&adapter, "/", "one").await;
+        let two = Node::join(&adapter, "/", "two").await;
+        let publish = async |event: &str| one.link.publish(one.event(event, &[])).await.map(drop);
+        check_sizes(publish, &two.inbox).await;
+        let three = Node::join(&adapter, "/", "three").await;
+        let publish = async |event: &str| publisher.publish(&one.event(event, &[])).await;
+        check_sizes(publish, &three.inbox).await;
+
+        let names = ["first", &"x".repeat(1000), "last"];
+        let batch = names.map(|name| one.event(name, &[])).to_vec();
+        let results = within(one.link.publish_all(batch)).await;
+        let refused = results.iter().map(|result| matches!(result, Err(AdapterError::Refused(_))));
+        assert_eq!(refused.collect::<Vec<_>>(), [false, true, false], "{adapter:?}");
+        until(|| async { events(&three).ends_with(&["first".into(), "last".into()]) }).await;
+    }
 }
 
 #[tokio::test]
