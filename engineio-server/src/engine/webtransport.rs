@@ -55,6 +55,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Counts a request over HTTP/3 that opens no session.
+    pub(crate) fn count_misdirected(&self) {
+        self.0.registry.counters.refused.misdirected.one();
+    }
+
     /// Adds the configured `Alt-Svc` header to a response over TCP.
     pub(super) fn announce(&self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
         if let Some(value) = &self.config().alt_svc {

@@ -34,6 +34,10 @@ const MAX_PENDING: usize = 1024;
 /// Maximum number of connections of one address that have no session yet.
 const MAX_PENDING_PER_ADDRESS: usize = 64;
 
+/// Maximum number of connections that sent other requests and may still open a session. Further ones
+/// are closed after the response.
+const MAX_MISDIRECTED: usize = 128;
+
 /// Bytes of one stream that wait to be read.
 const STREAM_WINDOW: u32 = 512 * 1024;
 
@@ -62,8 +66,9 @@ impl Engine {
     ///
     /// [`transports`](EngineConfig::transports) must contain [`Transport::WebTransport`]. Clients
     /// open sessions over WebTransport, or upgrade sessions that began with long-polling or a
-    /// WebSocket and were not upgraded before. The listener serves no other requests over HTTP/3:
-    /// it answers them with 421. See [`alt_svc`](EngineConfig::alt_svc).
+    /// WebSocket and were not upgraded before. The listener serves no other requests over HTTP/3: it
+    /// answers them with 421, and keeps at most 128 connections on which it has received only such
+    /// requests. See [`alt_svc`](EngineConfig::alt_svc).
     ///
     /// `tls` must support TLS 1.3 and its cipher suite `TLS13_AES_128_GCM_SHA256`. Its application
     /// protocols are replaced by `h3`, and early data (0-RTT) is not accepted.
@@ -114,7 +119,9 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let dropped = Arc::<DroppedCounters>::default();
         let address = endpoint.local_addr();
-        let listener = Listener { engine: self.clone(), dropped: dropped.clone(), stopped };
+        let misdirected = Arc::new(Semaphore::new(MAX_MISDIRECTED));
+        let listener =
+            Listener { engine: self.clone(), dropped: dropped.clone(), stopped, misdirected };
         let task = tokio::spawn(listener.run(endpoint));
         Ok(Listening { address, task, stop, dropped })
     }
@@ -125,6 +132,16 @@ struct Listener {
     engine: Engine,
     dropped: Arc<DroppedCounters>,
     stopped: watch::Receiver<bool>,
+    misdirected: Arc<Semaphore>,
+}
+
+/// What a connection without a session counts as.
+enum Place {
+    /// It has sent no complete request.
+    Pending { _slot: Box<Slot>, _permit: OwnedSemaphorePermit },
+    /// It has sent other requests. Browsers that follow [`EngineConfig::alt_svc`] must not keep
+    /// others from opening sessions.
+    Misdirected { _permit: OwnedSemaphorePermit },
 }
 
 impl Listener {
@@ -146,29 +163,32 @@ impl Listener {
             let ip = incoming.remote_address().ip();
             let slot = pending_by_address.reserve(ip, MAX_PENDING_PER_ADDRESS);
             let permit = pending.clone().try_acquire_owned();
-            let (Ok(slot), Ok(permit)) = (slot, permit) else {
+            let (Ok(_slot), Ok(_permit)) = (slot, permit) else {
                 incoming.refuse();
                 continue;
             };
-            tokio::spawn(self.clone().serve(incoming, slot, permit));
+            tokio::spawn(self.clone().serve(incoming, Place::Pending { _slot, _permit }));
         }
         endpoint.set_server_config(None);
         let _ = timeout(self.engine.config().linger, endpoint.wait_idle()).await;
     }
 
-    /// For a connection until it has a session.
-    async fn serve(self, incoming: Incoming, _slot: Box<Slot>, _permit: OwnedSemaphorePermit) {
+    /// Serves a connection until it has a session.
+    async fn serve(self, incoming: Incoming, mut place: Place) {
         let mut stopped = self.stopped.clone();
         tokio::select! {
-            () = self.open_session(incoming) => {}
+            () = self.open_session(incoming, &mut place) => {}
             () = until_stopped(&mut stopped) => {}
         }
     }
 
-    async fn open_session(&self, incoming: Incoming) {
+    async fn open_session(&self, incoming: Incoming, place: &mut Place) {
         let head_timeout = self.engine.config().head_timeout;
-        let Ok(request) = timeout(head_timeout, self.receive(incoming)).await else {
-            return self.dropped.head_timeout.one();
+        let Ok(request) = timeout(head_timeout, self.receive(incoming, place)).await else {
+            if let Place::Pending { .. } = place {
+                self.dropped.head_timeout.one();
+            }
+            return;
         };
         let Some(request) = request else { return };
         match self.engine.handle_webtransport(request).await {
@@ -184,7 +204,7 @@ impl Listener {
         }
     }
 
-    async fn receive(&self, incoming: Incoming) -> Option<Http3Request> {
+    async fn receive(&self, incoming: Incoming, place: &mut Place) -> Option<Http3Request> {
         let connection: Connection = match incoming.await {
             Ok(connection) => connection,
             Err(error) => {
@@ -194,7 +214,7 @@ impl Listener {
             }
         };
         let peer = Peer { address: connection.remote_address(), secure: true };
-        match Http3Request::receive(connection).await {
+        match Http3Request::receive(connection, || self.misdirected(place)).await {
             Ok(mut request) => {
                 peer.mark(&mut request.parts.extensions);
                 Some(request)
@@ -205,6 +225,16 @@ impl Listener {
                 None
             }
         }
+    }
+
+    /// Counts a request for something else than a session. Returns whether its connection may stay.
+    fn misdirected(&self, place: &mut Place) -> bool {
+        self.engine.count_misdirected();
+        if let Place::Pending { .. } = place {
+            let Ok(_permit) = self.misdirected.clone().try_acquire_owned() else { return false };
+            *place = Place::Misdirected { _permit };
+        }
+        true
     }
 
     /// Counts a connection that was dropped. One that was merely lost is not counted.

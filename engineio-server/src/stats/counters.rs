@@ -52,6 +52,8 @@ crate::counters! {
         concurrent_push,
         /// A method other than GET and POST on a session.
         bad_method,
+        /// A request over HTTP/3 that opens no WebTransport session (status 421).
+        misdirected,
         /// A binary body in revision 4.
         binary_body,
         /// A body or WebSocket message beyond `max_payload`.

@@ -324,6 +324,36 @@ async fn requests_for_pages_are_misdirected() {
     assert_eq!(server.event().await, text("hello"));
 }
 
+/// There are more of them than one address may have connections without a session, and the last one
+/// is beyond the limit of those that may stay.
+#[tokio::test]
+async fn misdirected_connections_do_not_keep_others_from_opening_sessions() {
+    let patient = config().head_timeout(Duration::from_secs(600));
+    let (mut server, webtransport) = start(patient).await;
+    let fields =
+        [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")];
+    let mut idle = Vec::new();
+    for number in 1..=129 {
+        let connection = webtransport.connect().await;
+        let control = open_control(&connection).await;
+        let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
+        send.write_all(&head(&fields)).await.unwrap();
+        assert_eq!(within(read_status(&mut recv)).await, "421", "{number}");
+        idle.push((connection, control));
+    }
+    let (last, _) = idle.last().unwrap();
+    within(last.closed()).await;
+    assert!(idle[..128].iter().all(|(connection, _)| connection.close_reason().is_none()));
+    let stats = server.engine.stats();
+    assert_eq!((stats.refused.misdirected, stats.refused.total()), (129, 129));
+    let session = webtransport.request("/engine.io/", &[]).await.unwrap();
+    let mut stream = session.stream().await;
+    stream.write(b"\x010").await;
+    stream.packet().await.unwrap();
+    stream.text("4hello").await;
+    assert_eq!(server.event().await, text("hello"));
+}
+
 #[tokio::test]
 async fn early_data_is_not_accepted() {
     let (server, webtransport) = start(config()).await;

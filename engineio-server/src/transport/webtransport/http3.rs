@@ -97,8 +97,12 @@ fn malformed(error: impl std::fmt::Debug) -> StreamError {
 }
 
 impl Http3Request {
-    /// Sends the settings and reads the first request for a session.
-    pub(crate) async fn receive(connection: Connection) -> Result<Self, StreamError> {
+    /// Sends the settings and reads the first request for a session. `misdirected` is called for each
+    /// other request, and returns whether the connection may stay open after the response.
+    pub(crate) async fn receive(
+        connection: Connection,
+        mut misdirected: impl FnMut() -> bool,
+    ) -> Result<Self, StreamError> {
         let mut control = connection.open_uni().await?;
         let mut bytes = Vec::new();
         StreamHeader::new_control().write(&mut bytes).map_err(malformed)?;
@@ -122,6 +126,12 @@ impl Http3Request {
             let _ = send_status(&mut send, StatusCode::MISDIRECTED_REQUEST).await;
             let _ = send.finish();
             let _ = recv.stop(no_error());
+            if !misdirected() {
+                // Dropping the connection would drop the response.
+                let _ = send.stopped().await;
+                connection.close(no_error(), b"");
+                return Err(StreamError::Ended);
+            }
         }
     }
 
