@@ -282,25 +282,40 @@ impl Connection {
             self.turn = Turn::new(&self.registry.config.turn);
             self.read(cx);
         }
+        self.handle_timeout(cx);
+    }
+
+    /// Processes the deadlines that have passed, after everything was read.
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        if self.former.is_some() && self.reading.is_open() {
+            self.listen(cx);
+        }
         self.handle.0.lock().session.handle_timeout(now());
     }
 
     /// Excuses the silence of a client that has sent something which is not decoded yet, because
-    /// the application has not handled the former messages. Decodes nothing, so that no more
-    /// messages wait for the application.
+    /// the application has not handled the former messages, or because a former transport is read
+    /// to its end first. Decodes nothing, so that no more messages wait for the application.
     fn listen(&mut self, cx: &mut Context<'_>) {
-        let mut transports = [&mut self.transport, &mut self.former].into_iter().flatten();
-        let arrived = transports.any(|transport| transport.poll_arrived(cx));
-        let state = &mut *self.handle.0.lock();
+        let transports = [&mut self.transport, &mut self.former];
+        let arrived = transports.into_iter().flatten().any(|it| it.poll_arrived(cx));
         // A POST that waits may contain the pong.
-        let push_waits = || state.waiting.as_ref().is_some_and(|waiting| waiting.push.is_some());
-        if arrived || state.undelivered && push_waits() {
-            let now = now();
-            let session = &mut state.session;
-            session.set_reading(now, Reading::Watched);
-            session.heard(now);
-            session.set_reading(now, self.reading.reported());
+        let push_waits = || {
+            let state = self.handle.0.lock();
+            state.undelivered && state.waiting.as_ref().is_some_and(|it| it.push.is_some())
+        };
+        if arrived || push_waits() {
+            self.excuse_silence();
         }
+    }
+
+    /// Records that the client has sent something else than a pong, which may be on its way.
+    fn excuse_silence(&self) {
+        let (mut state, now) = (self.handle.0.lock(), now());
+        let session = &mut state.session;
+        session.set_reading(now, Reading::Watched);
+        session.heard(now);
+        session.set_reading(now, self.reading.reported());
     }
 
     /// Takes the next event from the session and handles outputs that are not events. If there is
@@ -440,6 +455,10 @@ impl Connection {
         if inputs.capacity() <= RETAINED_INPUTS {
             INPUTS.set(inputs);
         }
+        // The pong follows on the transport that is not read yet.
+        if ready && self.former.is_some() {
+            self.excuse_silence();
+        }
         self.probe.is_some() && self.read_probe(cx) || ready
     }
 
@@ -542,7 +561,7 @@ impl Connection {
         }
         if self.sleep.as_mut().poll(cx).is_ready() {
             self.armed = None;
-            self.handle.0.lock().session.handle_timeout(now());
+            self.handle_timeout(cx);
             return false;
         }
         true

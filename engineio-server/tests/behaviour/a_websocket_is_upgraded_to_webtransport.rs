@@ -326,3 +326,59 @@ async fn a_paused_application_gets_the_messages_in_order_later() {
     drop(connection);
     fixture.nothing_is_left().await;
 }
+
+/// Polls a future without ever being idle, so that a paused clock stands still.
+async fn busy<T>(future: impl Future<Output = T>) -> T {
+    let spin = async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        value = future => value,
+        () = spin => unreachable!(),
+    }
+}
+
+/// Pongs arrive on the new transport, which is not read before the end of the WebSocket.
+#[tokio::test]
+async fn a_client_that_sends_anything_while_the_websocket_drains_is_not_silent() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let config = config().upgrade_timeout(60 * SECOND).ping_interval(SECOND).ping_timeout(SECOND);
+    tokio::time::pause();
+    let mut fixture = busy(Fixture::new(config)).await;
+    let (_session, mut stream) = busy(fixture.probe()).await;
+    busy(stream.text("5")).await;
+    assert_eq!(busy(fixture.server.event()).await, Event::Upgraded(Transport::WebTransport));
+    // Timers fire up to a millisecond late.
+    let more_than_a_second = SECOND + Duration::from_millis(2);
+    // The pong, on the new transport.
+    for _ in 0..3 {
+        tokio::time::advance(more_than_a_second).await;
+        assert_eq!(busy(stream.packet()).await, Some(Packet::text(PacketType::Ping, "")));
+        busy(stream.text("3")).await;
+        settle().await;
+        tokio::time::advance(more_than_a_second).await;
+        settle().await;
+    }
+    // Messages, on the WebSocket.
+    for number in 0..5 {
+        tokio::time::advance(3 * SECOND / 4).await;
+        busy(fixture.websocket.send(format!("4{number}"))).await;
+        assert_eq!(busy(fixture.server.event()).await, text(&number.to_string()));
+    }
+    // Nothing.
+    for _ in 0..3 {
+        tokio::time::advance(more_than_a_second).await;
+        settle().await;
+    }
+    assert_eq!(busy(fixture.server.closed()).await, CloseReason::PingTimeout);
+}
+
+/// Lets the server read what was sent.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
