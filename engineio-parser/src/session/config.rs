@@ -29,7 +29,8 @@ pub struct Config {
     pub pause_timeout: Duration,
     /// How long an upgrade may stay unfinished before its probe is dropped (default 10 s). The
     /// session lives on. Also how long a WebSocket that WebTransport replaces may take to end. Then
-    /// the session ends with "transport error".
+    /// the session ends with "transport error". Also how long a client that has closed an answered
+    /// probe may make no request. Then the session ends with "transport close".
     pub upgrade_timeout: Duration,
     /// Largest message in bytes, advertised as `maxPayload` (default 1 000 000). The session does
     /// not enforce it. The shell must do so before it buffers a message.

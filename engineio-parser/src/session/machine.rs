@@ -139,19 +139,27 @@ impl Session {
             Input::PollStarted if server => {
                 self.start_outgoing(now)?;
                 self.on_heard(now);
+                self.on_request();
             }
             Input::PollStarted => return self.start_incoming(),
             Input::PushStarted if server => {
                 self.start_incoming()?;
                 self.on_heard(now);
+                self.on_request();
             }
             Input::PushStarted => return self.start_outgoing(now),
-            Input::PollFinished => self.end_request(server),
-            Input::PushFinished => self.end_request(!server),
+            Input::PollFinished => {
+                self.end_request(server);
+                self.await_request(now);
+            }
+            Input::PushFinished => {
+                self.end_request(!server);
+                self.await_request(now);
+            }
             Input::PollAborted => self.abort_request(now, server),
             Input::PushAborted => self.abort_request(now, !server),
             Input::ProbeStarted(via) => return self.start_probe(now, via),
-            Input::Lost(via, loss) => self.on_lost(via, loss),
+            Input::Lost(via, loss) => self.on_lost(now, via, loss),
         }
         Ok(())
     }

@@ -48,7 +48,8 @@
 //! Any other packet on the new transport, the loss of the transport, or [`Config::upgrade_timeout`]
 //! leads back to Idle with [`Output::ProbeFailed`]. The session then continues to poll.
 //! [`Violation::NotPolling`] tells a pausing client that it must not poll until then. A server also
-//! accepts a `5` without a probe.
+//! accepts a `5` without a probe. If the client closes the new transport after the `3probe` and makes
+//! no request within the `upgrade_timeout`, the server's session ends with "transport close".
 //!
 //! A session that began on a WebSocket can be upgraded to WebTransport by the same exchange, as in
 //! Node. Packets of one transport may overtake those of the other, so each end reads the WebSocket

@@ -10,6 +10,9 @@
 //!
 //! any other packet, a loss, a timeout:    Probing, Pausing ────────► Idle, on the former transport
 //!
+//!                  an answered probe is lost                    a request
+//! server:  Probing ───────────────────────────► AwaitingRequest ─────────► Idle, on polling
+//!
 //!                    5 or 3probe, on a WebSocket           its end
 //! both:     Probing ────────────────────────────► Draining ───────► Idle, on the new transport
 //! ```
@@ -43,6 +46,8 @@ enum State {
     Pausing {
         via: Transport,
     },
+    /// Server: the client has closed an answered probe, and made no request since.
+    AwaitingRequest,
     /// The session has left a message transport that is not read to its end yet.
     Draining {
         former: Transport,
@@ -68,7 +73,7 @@ impl Upgrade {
     /// The transport that is being probed.
     pub(super) fn via(&self) -> Option<Transport> {
         match self.state {
-            State::Idle | State::Draining { .. } => None,
+            State::Idle | State::AwaitingRequest | State::Draining { .. } => None,
             State::Probing { via, .. } | State::Pausing { via } => Some(via),
         }
     }
@@ -90,6 +95,25 @@ impl Upgrade {
     /// Server: whether the probe was answered. The client may then wait for the end of its GET.
     pub(super) fn answered(&self) -> bool {
         matches!(self.state, State::Probing { answered: true, .. })
+    }
+
+    /// Server: the client has closed an answered probe.
+    pub(super) fn expect_request(&mut self) {
+        self.state = State::AwaitingRequest;
+    }
+
+    /// Server: whether the client has closed an answered probe, and made no request since.
+    pub(super) fn expects_request(&self) -> bool {
+        self.state == State::AwaitingRequest
+    }
+
+    /// Server: the client has made a request. Returns whether one was expected.
+    pub(super) fn request_arrived(&mut self) -> bool {
+        let expected = self.expects_request();
+        if expected {
+            self.state = State::Idle;
+        }
+        expected
     }
 
     /// Client: whether no new request may be made.

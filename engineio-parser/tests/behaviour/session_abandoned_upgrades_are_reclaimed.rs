@@ -4,7 +4,7 @@ use crate::harness;
 
 use engineio_parser::{
     Transport::{Polling, WebSocket},
-    session::{Input, Output},
+    session::{CloseReason, Input, Loss, Output},
 };
 use harness::{Harness, UPGRADE_TIMEOUT, config};
 use std::time::Duration;
@@ -77,4 +77,56 @@ fn a_client_drops_a_probe_if_its_get_never_ends() {
     }
     assert_eq!(client.outputs(), [Output::ProbeFailed(WebSocket)]);
     assert_eq!(client.post(), ["3", "4a"]);
+}
+
+/// A server whose client has read the answer to its probe, without a request, and then closed it.
+fn server_after_an_answered_probe() -> Harness {
+    let mut server = server_with_rare_pings();
+    server.probe();
+    server.accept(Input::Lost(WebSocket, Loss::Closed));
+    assert_eq!(server.outputs(), [Output::ProbeFailed(WebSocket)]);
+    server
+}
+
+/// The page was reloaded. JavaScript clients that have read the answer poll no more in any case.
+#[test]
+fn a_client_that_closes_an_answered_probe_and_makes_no_request_is_gone() {
+    let mut server = server_after_an_answered_probe();
+    server.advance(UPGRADE_TIMEOUT - 1);
+    assert!(server.session.is_open());
+    server.advance(1);
+    assert_eq!(server.close_reason(), Some(CloseReason::TransportClose));
+}
+
+#[test]
+fn a_client_that_makes_a_request_after_an_answered_probe_lives() {
+    for request in [Input::PollStarted, Input::PushStarted, Input::ProbeStarted(WebSocket)] {
+        let mut server = server_after_an_answered_probe();
+        server.advance(UPGRADE_TIMEOUT - 1);
+        server.accept(request);
+        server.advance(2 * UPGRADE_TIMEOUT);
+        assert!(server.session.is_open());
+    }
+    // A GET waits while the probe is closed, and ends late.
+    let mut server = server_with_rare_pings();
+    server.probe();
+    server.accept(Input::PollStarted);
+    server.accept(Input::Lost(WebSocket, Loss::Failed));
+    server.advance(2 * UPGRADE_TIMEOUT);
+    server.accept(Input::PollFinished);
+    server.advance(UPGRADE_TIMEOUT - 1);
+    assert!(server.session.is_open());
+    server.accept(Input::PollStarted);
+    server.accept(Input::PollFinished);
+    server.advance(UPGRADE_TIMEOUT);
+    assert!(server.session.is_open());
+}
+
+#[test]
+fn a_client_whose_probe_was_not_answered_needs_no_request() {
+    let mut server = server_with_rare_pings();
+    server.accept(Input::ProbeStarted(WebSocket));
+    server.accept(Input::Lost(WebSocket, Loss::Closed));
+    server.advance(2 * UPGRADE_TIMEOUT);
+    assert!(server.session.is_open());
 }

@@ -89,9 +89,14 @@ impl Session {
         }
     }
 
-    pub(super) fn on_lost(&mut self, via: Transport, loss: Loss) {
+    pub(super) fn on_lost(&mut self, now: Instant, via: Transport, loss: Loss) {
         if self.upgrade.via() == Some(via) {
+            let answered = self.upgrade.answered() && !self.upgrade.has_transmit(via);
             self.drop_probe();
+            if answered && self.transport == Transport::Polling {
+                self.upgrade.expect_request();
+                self.await_request(now);
+            }
         } else if self.upgrade.former() == Some(via)
             && self.upgrade.run_via().is_none()
             && loss == Loss::Closed

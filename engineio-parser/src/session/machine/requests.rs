@@ -115,13 +115,34 @@ impl Session {
     }
 
     pub(super) fn on_upgrade_timeout(&mut self, now: Instant) {
-        if self.upgrade.former().is_none() {
+        if self.upgrade.expects_request() {
+            if self.is_open() {
+                self.fail(CloseReason::TransportClose);
+            }
+        } else if self.upgrade.former().is_none() {
             self.drop_probe();
         } else if self.phase == Phase::Open && self.heartbeat.reading() == Reading::Open {
             self.fail(CloseReason::TransportError);
         } else {
             // The shell reads nothing now. A closing session has a deadline of its own.
             self.timers.set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        }
+    }
+
+    /// Server: limits the time without a request after the client has closed an answered probe.
+    /// JavaScript clients that have read the answer poll no more, whether or not their page still
+    /// exists. Other clients go on polling at once.
+    pub(super) fn await_request(&mut self, now: Instant) {
+        let requested = self.requests.out() != Outgoing::None || self.requests.incoming();
+        if self.upgrade.expects_request() && self.is_open() && !requested {
+            self.timers.set(Timer::Upgrade, now, self.config.upgrade_timeout);
+        }
+    }
+
+    /// Server: the client goes on polling.
+    pub(super) fn on_request(&mut self) {
+        if self.upgrade.request_arrived() {
+            self.timers.clear(Timer::Upgrade);
         }
     }
 
