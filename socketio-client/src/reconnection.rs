@@ -62,7 +62,8 @@ impl Reconnection {
         self
     }
 
-    /// Sets the delay before the first attempt (default 1 s). It doubles with each attempt.
+    /// Sets the delay before the first attempt (default 1 s). It doubles with each attempt. A delay of
+    /// less than a millisecond counts as one, as in Node.
     ///
     /// ```
     /// use std::time::Duration;
@@ -155,7 +156,7 @@ impl Backoff {
         // The first decimal of the random number selects the direction.
         let shorter = (random * 10.0) as u32 & 1 == 0;
         let millis = if shorter { base - deviation } else { base + deviation };
-        let millis = millis.min(policy.delay_max.as_secs_f64() * 1000.0);
+        let millis = millis.min(policy.delay_max.as_secs_f64() * 1000.0).max(1.0);
         Some(Duration::from_millis(millis as u64))
     }
 }
@@ -204,10 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_of_zero_stays_zero() {
-        let policy = Reconnection::default().delay(Duration::ZERO);
-        for attempts in [0, 1, 1023, 1024, u32::MAX] {
-            assert_eq!(Backoff { attempts }.next(&policy, 0.99), Some(Duration::ZERO));
+    fn a_delay_of_zero_counts_as_a_millisecond() {
+        let zero = Reconnection::default().delay(Duration::ZERO);
+        for policy in [zero, Reconnection::default().delay_max(Duration::ZERO)] {
+            for attempts in [0, 1, 1023, 1024, u32::MAX] {
+                let delay = Backoff { attempts }.next(&policy, 0.99);
+                assert_eq!(delay, Some(Duration::from_millis(1)));
+            }
         }
     }
 

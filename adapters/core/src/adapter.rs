@@ -74,7 +74,7 @@ pub enum Discovery {
     Count,
 }
 
-/// The timing of heartbeats.
+/// The timing of heartbeats. Both count as at least 1 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeats {
     /// How often this node publishes a heartbeat (default 5 s).

@@ -37,6 +37,19 @@ fn a_heartbeat_is_sent_every_interval() {
 }
 
 #[test]
+fn a_time_of_zero_counts_as_a_millisecond() {
+    let zero = Heartbeats { interval: Duration::ZERO, timeout: Duration::ZERO };
+    let mut node = Node::new(Discovery::Heartbeats(zero));
+    node.cluster.join(node.now);
+    for _ in 0..3 {
+        let next = node.cluster.poll_timeout().unwrap();
+        assert_eq!(next - node.now, Duration::from_millis(1));
+        node.now = next;
+        node.pass(Duration::ZERO);
+    }
+}
+
+#[test]
 fn heartbeats_may_be_disabled_by_an_infinite_interval() {
     let never = Heartbeats { interval: Duration::MAX, timeout: Duration::MAX };
     let mut node = Node::new(Discovery::Heartbeats(never));

@@ -26,8 +26,12 @@ pub(crate) use hooks::WallClock;
 #[cfg(feature = "compression")]
 use crate::{http_compression::HttpCompression, per_message_deflate::PerMessageDeflate};
 
+/// The shortest interval and timeout.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Options of an [`Engine`](crate::Engine). The defaults are those of Node's server, unless the
-/// option says otherwise.
+/// option says otherwise. Intervals and timeouts of less than a millisecond, such as zero, count as
+/// one. A [`linger`](Self::linger) of zero waits for nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -159,7 +163,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().ping_interval(Duration::from_secs(10));
     /// ```
     pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.session.ping_interval = interval;
+        self.session.ping_interval = interval.max(SHORTEST);
         self
     }
 
@@ -173,7 +177,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().ping_timeout(Duration::from_secs(5));
     /// ```
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.session.ping_timeout = timeout;
+        self.session.ping_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -189,7 +193,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().pause_timeout(Duration::from_secs(60));
     /// ```
     pub fn pause_timeout(mut self, timeout: Duration) -> Self {
-        self.session.pause_timeout = timeout;
+        self.session.pause_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -209,7 +213,9 @@ impl EngineConfig {
     }
 
     /// Sets how long an upgrade may take before its probe is closed (default 10 s). The session
-    /// continues.
+    /// continues. A client that closes its probe after the server has answered it has as long to make
+    /// another request. Otherwise the session ends with "transport close", because the page was
+    /// reloaded.
     ///
     /// ```
     /// use std::time::Duration;
@@ -218,7 +224,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().upgrade_timeout(Duration::from_secs(5));
     /// ```
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.session.upgrade_timeout = timeout;
+        self.session.upgrade_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -304,7 +310,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().head_timeout(Duration::from_secs(5));
     /// ```
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
-        self.head_timeout = timeout;
+        self.head_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -332,7 +338,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().body_timeout(Duration::from_secs(10));
     /// ```
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.body_timeout = timeout;
+        self.body_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -347,7 +353,7 @@ impl EngineConfig {
     /// let config = EngineConfig::default().write_timeout(Duration::from_secs(10));
     /// ```
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeout = timeout;
+        self.write_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -542,5 +548,31 @@ impl EngineConfig {
         let upgrades = [Transport::WebSocket, Transport::WebTransport];
         session.upgrades = upgrades.into_iter().filter(is_offered).collect();
         Arc::new(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_or_timeout_of_zero_counts_as_a_millisecond() {
+        let zero = Duration::ZERO;
+        let config = EngineConfig::default()
+            .ping_interval(zero)
+            .ping_timeout(zero)
+            .pause_timeout(zero)
+            .upgrade_timeout(zero)
+            .head_timeout(zero)
+            .body_timeout(zero)
+            .write_timeout(zero)
+            .linger(zero);
+        let session::Config { ping_interval, ping_timeout, .. } = config.session;
+        let session::Config { pause_timeout, upgrade_timeout, .. } = config.session;
+        let EngineConfig { head_timeout, body_timeout, write_timeout, .. } = config;
+        let session = [ping_interval, ping_timeout, pause_timeout, upgrade_timeout];
+        assert_eq!(session, [SHORTEST; 4]);
+        assert_eq!([head_timeout, body_timeout, write_timeout], [SHORTEST; 3]);
+        assert_eq!(config.linger, zero);
     }
 }

@@ -42,13 +42,15 @@ struct Engine {
     behavior: Behavior,
     discovery: Discovery,
     joins: AtomicUsize,
+    /// How often the node has polled a join that never ends.
+    polls: Arc<AtomicUsize>,
     published: Arc<AtomicUsize>,
 }
 
 impl Engine {
     fn new(behavior: Behavior, discovery: Discovery) -> Arc<Self> {
-        let (joins, published) = (AtomicUsize::new(0), Arc::default());
-        Arc::new(Self { behavior, discovery, joins, published })
+        let (joins, polls, published) = (AtomicUsize::new(0), Arc::default(), Arc::default());
+        Arc::new(Self { behavior, discovery, joins, polls, published })
     }
 }
 
@@ -72,10 +74,17 @@ impl ClusterAdapter for Engine {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         let tries = self.joins.fetch_add(1, Ordering::SeqCst);
         let (behavior, published) = (self.behavior, self.published.clone());
+        let polls = self.polls.clone();
         Box::pin(async move {
             match behavior {
                 Behavior::Unreachable => Err(refused()),
-                Behavior::Silent => std::future::pending().await,
+                Behavior::Silent => {
+                    std::future::poll_fn(|_| {
+                        polls.fetch_add(1, Ordering::SeqCst);
+                        std::task::Poll::Pending
+                    })
+                    .await
+                }
                 Behavior::Denied => Err(AdapterError::Denied("no permission".into())),
                 // The next attempt succeeds.
                 Behavior::Failing if tries == 0 => Err(refused()),
@@ -231,6 +240,21 @@ async fn an_engine_that_hangs_while_the_node_joins_delays_acks_for_a_limited_tim
         }
         client.expect(r#"430["answer"]"#).await;
     }
+}
+
+/// The clock stands still while the test runs.
+#[tokio::test(start_paused = true)]
+async fn a_request_timeout_of_zero_does_not_keep_the_joining_node_busy() {
+    let engine = Engine::new(Behavior::Silent, Discovery::Count);
+    let limits = ClusterLimits::default().request_timeout(Duration::ZERO);
+    let config = ServerConfig::default().adapter(engine.clone()).cluster_limits(limits);
+    let io = Server::with_config(config);
+    let _ = io.of("/");
+    until(|| engine.polls.load(Ordering::SeqCst) > 0).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(engine.polls.load(Ordering::SeqCst) < 5);
 }
 
 #[tokio::test]

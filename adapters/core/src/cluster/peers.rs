@@ -23,13 +23,20 @@ pub(super) struct Peers {
     next: Option<(Instant, Instant)>,
 }
 
+/// The shortest interval and timeout.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Longest interval between checks of the other nodes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Peers {
     pub(super) fn new(discovery: Discovery, limit: usize) -> Self {
         let heartbeats = match discovery {
-            Discovery::Heartbeats(heartbeats) => Some(heartbeats),
+            // With zero, a timer would always be due.
+            Discovery::Heartbeats(Heartbeats { interval, timeout }) => Some(Heartbeats {
+                interval: interval.max(SHORTEST),
+                timeout: timeout.max(SHORTEST),
+            }),
             Discovery::Count => None,
         };
         Self { heartbeats, limit, last_heard: HashMap::new(), next: None }
