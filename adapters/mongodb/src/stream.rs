@@ -11,7 +11,7 @@ use mongodb::{
     bson::{RawDocumentBuf, doc},
     change_stream::{
         ChangeStream,
-        event::{ChangeStreamEvent, ResumeToken},
+        event::{ChangeStreamEvent, OperationType, ResumeToken},
     },
     error::ErrorKind,
 };
@@ -135,7 +135,7 @@ pub(crate) async fn run(config: MongoConfig, members: Arc<Members>) {
             }
             Err(error) => {
                 members.state.send_replace(State::Failed(error.to_string()));
-                // The position may no longer be in the oplog, or the collection was dropped.
+                // The position may no longer be in the oplog.
                 let is_lost = matches!(*error.kind, ErrorKind::Command(_))
                     && !error.contains_label("ResumableChangeStreamError");
                 if is_lost && position.take().is_some() {
@@ -157,8 +157,14 @@ async fn open(
     position: Option<ResumeToken>,
 ) -> Result<Events, mongodb::error::Error> {
     let collection = config.collection.clone_with_type::<RawDocumentBuf>();
-    let inserts = doc! { "operationType": "insert", "fullDocument.type": { "$ne": SESSION } };
-    collection.watch().pipeline([doc! { "$match": inserts }]).resume_after(position).await
+    let operations = doc! { "$in": ["insert", "invalidate"] };
+    let wanted = doc! { "operationType": operations, "fullDocument.type": { "$ne": SESSION } };
+    let watch = collection.watch().pipeline([doc! { "$match": wanted }]);
+    match position {
+        // Unlike `resume_after`, this also continues after the collection was dropped.
+        Some(position) => watch.start_after(position).await,
+        None => watch.await,
+    }
 }
 
 /// Reads until the stream ends. Returns the error, if there is one.
@@ -172,6 +178,11 @@ async fn read(
         *position = stream.resume_token();
         let event = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await;
         let document = match event {
+            // The collection was dropped. The next stream begins behind that.
+            Some(Ok(event)) if event.operation_type == OperationType::Invalidate => {
+                *position = Some(event.id);
+                return None;
+            }
             Some(Ok(event)) => event.full_document,
             Some(Err(error)) => return Some(error),
             None => return None,

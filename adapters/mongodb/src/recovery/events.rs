@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, sync::atomic::Ordering};
 
 use mongodb::{
-    Collection,
+    Collection, Cursor,
     bson::{Document, RawDocumentBuf, doc, oid::ObjectId},
     error::Error,
     options::Hint,
@@ -13,7 +13,7 @@ use socketio_adapter::{
     recovery::{Missed, Page, PageSize},
 };
 
-use super::order::{Event, EventOrder};
+use super::order::{Event, EventOrder, Search};
 use crate::{
     document::{BROADCAST, decode},
     error::MongoError,
@@ -22,6 +22,11 @@ use crate::{
     stream::Members,
 };
 
+/// Number of events that are read at once from before the node joined. MongoDB must find them within
+/// the `timeout`.
+const PAGE: u32 = 250;
+
+#[derive(Clone)]
 pub(crate) struct Events {
     pub(crate) publisher: Publisher,
     pub(crate) members: Arc<Members>,
@@ -43,8 +48,33 @@ impl Events {
     /// Returns whether the place of an event is known once the node has read what is in the
     /// collection.
     pub(super) async fn find(&self, id: ObjectId) -> Result<bool, MongoError> {
-        self.synchronize().await?;
+        if !self.search(id).await {
+            self.synchronize().await?;
+        }
         Ok(self.order().contains(id))
+    }
+
+    /// Searches the events from before the node joined for this one. A single search, which goes on
+    /// until it has found all, serves all callers. Returns whether the search has answered the
+    /// question.
+    async fn search(&self, id: ObjectId) -> bool {
+        let order = self.order();
+        let mut searched = order.searched.subscribe();
+        let begun = order.begin_search();
+        let begins = begun.is_some();
+        if let Some(search) = begun {
+            let events = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = events.read_earlier(search).await {
+                    let nsp = &events.seat.nsp;
+                    tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the earlier events");
+                }
+                events.order().end_search();
+            });
+        }
+        // The sender lives in `self`.
+        let _ = searched.wait_for(|()| order.contains(id) || !order.is_searching()).await;
+        order.contains(id) || begins && order.is_complete()
     }
 
     /// Waits until the node has read everything from the stream that is in the collection now.
@@ -56,11 +86,6 @@ impl Events {
             return Ok(());
         }
         let number = order.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let missing = order.missing();
-        let earlier = match missing {
-            Some((_, max)) => self.publisher.within_timeout(self.read_earlier(max)).await?,
-            None => Vec::new(),
-        };
         // A message that means nothing to anybody else, and that arrives after all others.
         let Seat { nsp, uid } = self.seat.clone();
         let marker = Message { uid, nsp, body: Body::Heartbeat, seq: None };
@@ -70,32 +95,27 @@ impl Events {
         let timeout = self.publisher.config.timeout;
         let passed = tokio::time::timeout(timeout, passed).await;
         passed.map_err(|_| MongoError::Timeout(timeout))?.map_err(|_| MongoError::Trimmed)?;
-        if let Some((interruptions, _)) = missing {
-            order.add_earlier(earlier, interruptions);
-        }
         *done = number;
         Ok(())
     }
 
-    /// Reads the ids of the last events of all namespaces, the latest one first.
-    async fn read_earlier(&self, max: usize) -> Result<Vec<Event>, Error> {
+    /// Records the ids of the last events of all namespaces, page by page, the latest one first. The
+    /// time limit applies to each page, because MongoDB has to read the whole documents.
+    async fn read_earlier(&self, mut search: Search) -> Result<(), MongoError> {
+        let (order, publisher) = (self.order(), &self.publisher);
         let id_and_size = doc! { "nsp": 1, "size": { "$bsonSize": "$$ROOT" } };
-        let mut found = self
+        let found = self
             .collection()
             .find(doc! { "type": BROADCAST })
             .projection(id_and_size)
             .hint(Hint::Keys(doc! { "$natural": -1 }))
-            .limit(i64::try_from(max).unwrap_or(i64::MAX))
-            .await?;
-        let mut events = Vec::new();
-        while found.advance().await? {
-            let event = found.current();
-            let size = event.get_i32("size").ok().and_then(|size| size.try_into().ok());
-            if let (Ok(id), Ok(nsp)) = (event.get_object_id("_id"), event.get_str("nsp")) {
-                events.push(Event::new(id, size.unwrap_or(usize::MAX), nsp));
-            }
-        }
-        Ok(events)
+            .limit(i64::try_from(search.max).unwrap_or(i64::MAX))
+            .batch_size(PAGE);
+        let mut found = publisher.within_timeout(found).await?;
+        self.synchronize().await?;
+        order.stream_read(&mut search);
+        while order.add_earlier(&search, publisher.within_timeout(next_page(&mut found)).await?) {}
+        Ok(())
     }
 
     /// Reads one page of the events after `from`.
@@ -108,7 +128,7 @@ impl Events {
         let (events, more) = match order.after(nsp.as_str(), from, size) {
             Some(page) => page,
             None => {
-                self.synchronize().await?;
+                self.find(from).await?;
                 order.after(nsp.as_str(), from, size).ok_or(MongoError::Trimmed)?
             }
         };
@@ -149,4 +169,17 @@ impl Events {
     fn collection(&self) -> &Collection<Document> {
         &self.publisher.config.collection
     }
+}
+
+/// Reads the next events. Returns none at the end.
+async fn next_page(found: &mut Cursor<Document>) -> Result<Vec<Event>, Error> {
+    let mut page = Vec::new();
+    while page.len() < PAGE as usize && found.advance().await? {
+        let event = found.current();
+        let size = event.get_i32("size").ok().and_then(|size| size.try_into().ok());
+        if let (Ok(id), Ok(nsp)) = (event.get_object_id("_id"), event.get_str("nsp")) {
+            page.push(Event::new(id, size.unwrap_or(usize::MAX), nsp));
+        }
+    }
+    Ok(page)
 }

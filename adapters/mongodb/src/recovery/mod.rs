@@ -9,6 +9,7 @@
 //! documents with the ids that it recorded after an offset (`events.rs`).
 //!
 //! The ids from before the node joined are read once, when a client returns with an earlier offset:
+//! page by page from the latest one, so that a client with a recent offset waits for few. They are
 //! in the order in which the collection contains them. In a capped collection, this is the order of
 //! the oplog. In another one, documents that were inserted at the same moment may be swapped.
 //!

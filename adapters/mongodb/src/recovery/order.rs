@@ -11,7 +11,7 @@ use std::{
 
 use mongodb::bson::{RawDocument, oid::ObjectId};
 use socketio_adapter::recovery::PageSize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::{document::is_broadcast, sync::lock};
 
@@ -24,6 +24,8 @@ pub(crate) struct EventOrder {
     pub(super) turn: tokio::sync::Mutex<u64>,
     /// Number of synchronizations that have begun.
     pub(super) begun: AtomicU64,
+    /// Notified when a search for earlier events has found some or has ended.
+    pub(super) searched: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -33,10 +35,21 @@ struct State {
     events: VecDeque<Event>,
     /// Whether the earlier events, which the node did not read from the stream, are recorded too.
     is_complete: bool,
+    /// Whether a search for the earlier events is running.
+    is_searching: bool,
     /// How often the stream was interrupted in such a way that events may be missing.
     interruptions: u64,
     /// A document whose arrival is awaited.
     marker: Option<(ObjectId, oneshot::Sender<()>)>,
+}
+
+/// A search for the events from before the node joined.
+pub(super) struct Search {
+    interruptions: u64,
+    /// Number of events that are recorded.
+    pub(super) max: usize,
+    /// The events that the node has read from the stream.
+    known: HashSet<ObjectId>,
 }
 
 /// An event. There are many, so it is small.
@@ -98,28 +111,58 @@ impl EventOrder {
         state.interruptions += 1;
     }
 
-    /// Returns what [`add_earlier`](Self::add_earlier) needs, if the earlier events have not been
-    /// added yet.
-    pub(super) fn missing(&self) -> Option<(u64, usize)> {
-        let state = self.state();
-        (!state.is_complete).then_some((state.interruptions, state.max))
+    /// Begins a search for the earlier events, unless they have been added or another search is
+    /// running.
+    pub(super) fn begin_search(&self) -> Option<Search> {
+        let mut state = self.state();
+        if state.is_complete || state.is_searching {
+            return None;
+        }
+        state.is_searching = true;
+        Some(Search { interruptions: state.interruptions, max: state.max, known: HashSet::new() })
     }
 
-    /// Adds events of the collection, the latest one first. The node must meanwhile have read all of
-    /// them from the stream that are later than its first one.
-    pub(super) fn add_earlier(&self, earlier: Vec<Event>, interruptions: u64) {
-        let mut state = self.state();
-        if state.interruptions != interruptions {
-            return;
-        }
-        let known: HashSet<_> = state.events.iter().map(|event| event.id).collect();
-        for event in earlier.into_iter().filter(|event| !known.contains(&event.id)) {
-            if state.events.len() >= state.max {
-                break;
+    /// Records that the node has read all events from the stream that are later than the first one
+    /// that a search has found.
+    pub(super) fn stream_read(&self, search: &mut Search) {
+        search.known = self.state().events.iter().map(|event| event.id).collect();
+    }
+
+    /// Adds a page of the events that a search has found, the latest one first. An empty page is
+    /// the last one. Returns whether more events are needed.
+    pub(super) fn add_earlier(&self, search: &Search, page: Vec<Event>) -> bool {
+        let more = {
+            let mut state = self.state();
+            if state.interruptions != search.interruptions {
+                return false;
             }
-            state.events.push_front(event);
-        }
-        state.is_complete = true;
+            let mut more = !page.is_empty();
+            for event in page.into_iter().filter(|event| !search.known.contains(&event.id)) {
+                more = state.events.len() < state.max;
+                if !more {
+                    break;
+                }
+                state.events.push_front(event);
+            }
+            state.is_complete = !more;
+            more
+        };
+        self.searched.send_replace(());
+        more
+    }
+
+    pub(super) fn end_search(&self) {
+        self.state().is_searching = false;
+        self.searched.send_replace(());
+    }
+
+    pub(super) fn is_searching(&self) -> bool {
+        self.state().is_searching
+    }
+
+    /// Returns whether the events from before the node joined are recorded too.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state().is_complete
     }
 
     /// Returns a receiver that resolves when this document has been read from the stream.
@@ -220,20 +263,27 @@ mod tests {
     fn earlier_events_come_before_those_of_the_stream() {
         let order = EventOrder::default();
         order.record(5);
-        let (interruptions, max) = order.missing().unwrap();
-        assert_eq!(max, 5);
+        let mut search = order.begin_search().unwrap();
+        assert!(search.max == 5 && order.begin_search().is_none());
         pass(&order, 1, "/");
-        let earlier = [1, 4, 2, 7].map(|n| Event::new(id(n), 10, "/")).to_vec();
+        let page = |ids: &[u8]| ids.iter().map(|n| Event::new(id(*n), 10, "/")).collect();
         pass(&order, 3, "/");
-        order.add_earlier(earlier.clone(), interruptions);
+        order.stream_read(&mut search);
+        assert!(order.add_earlier(&search, page(&[1, 4])));
+        assert_eq!(ids(&order, 4, 9, 999), Some((vec![1, 3], false)), "before the search ends");
+        assert!(!order.is_complete());
+        assert!(!order.add_earlier(&search, page(&[2, 7, 8])), "the limit ends the search");
+        order.end_search();
         assert_eq!(ids(&order, 7, 9, 999), Some((vec![2, 4, 1, 3], false)));
-        assert_eq!(order.missing(), None);
+        assert!(order.is_complete() && order.begin_search().is_none());
         pass(&order, 6, "/");
         assert_eq!(ids(&order, 7, 9, 999), None, "the limit drops the earliest event");
         order.interrupted();
         assert_eq!(ids(&order, 6, 9, 999), None);
-        order.add_earlier(earlier, interruptions);
+        assert!(!order.add_earlier(&search, page(&[4])));
         assert!(!order.contains(id(4)), "they were read before the interruption");
+        let search = order.begin_search().unwrap();
+        assert!(!order.add_earlier(&search, page(&[])) && order.is_complete());
     }
 
     #[test]
@@ -252,6 +302,7 @@ mod tests {
         order.record(0);
         pass(&order, 1, "/");
         assert!(order.contains(id(1)));
-        assert_eq!(order.missing(), Some((0, 1)), "MongoDB takes a limit of 0 for none");
+        let max = order.begin_search().map(|search| search.max);
+        assert_eq!(max, Some(1), "MongoDB takes a limit of 0 for none");
     }
 }

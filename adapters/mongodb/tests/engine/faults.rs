@@ -9,7 +9,8 @@ use socketio_parser::Nsp;
 
 use crate::{
     Node, adapter, collection, config,
-    suite::{RecordingInbox, until, within},
+    recovery::{MINUTE, session},
+    suite::{RecordingInbox, check_sizes, until, within},
 };
 
 #[tokio::test]
@@ -41,18 +42,11 @@ async fn a_message_that_is_accepted_is_received_whatever_its_size() {
         Node::join(MongoAdapter::new(config), "/", uid).await
     };
     let (one, two) = (node("one").await, node("two").await);
-    let mut accepted = 0;
-    for bytes in 750..1000 {
-        let message = Message { seq: Some(1), ..one.message(&"x".repeat(bytes)) };
-        match within(one.link.publish(message)).await {
-            Ok(_) => accepted += 1,
-            Err(error) => assert!(matches!(error, AdapterError::Refused(_)), "{error}"),
-        }
-    }
-    assert!((1..250).contains(&accepted));
-    one.publish("last").await;
-    until(|| async { two.events().last().is_some_and(|event| event == "last") }).await;
-    assert_eq!((two.events().len(), two.inbox.garbage().len()), (accepted + 1, 0));
+    let publish = async |event: &str| {
+        let message = Message { seq: Some(1), ..one.message(event) };
+        one.link.publish(message).await.map(drop)
+    };
+    check_sizes(publish, &two.inbox).await;
 }
 
 #[tokio::test]
@@ -70,6 +64,26 @@ async fn a_node_that_left_cannot_publish_and_no_goodbye_is_sent() {
     one.link.leave().await;
     let error = within(one.link.publish(one.message("y"))).await.unwrap_err();
     assert!(matches!(error, AdapterError::Left), "{error}");
+}
+
+/// MongoDB ends the change stream of a collection that is dropped.
+#[tokio::test]
+async fn nodes_continue_after_the_collection_was_dropped() {
+    let engine = Mongo::start().unwrap();
+    let one = Node::join(adapter(&engine).await, "/", "one").await;
+    let two = Node::join(adapter(&engine).await, "/", "two").await;
+    let offset = one.log("before").await;
+    one.store().persist(session(0), MINUTE).await.unwrap();
+    two.inbox.wait(1).await;
+    collection(&engine).await.drop().await.unwrap();
+    for number in 0..3 {
+        one.publish(&format!("after {number}")).await;
+    }
+    until(|| async { two.events().last().is_some_and(|event| event == "after 2") }).await;
+    assert_eq!(two.events(), ["before", "after 0", "after 1", "after 2"]);
+    // Its client gets a new session.
+    assert_eq!(two.take(&offset).await, None);
+    assert_eq!(one.take(&offset).await, None);
 }
 
 #[tokio::test]

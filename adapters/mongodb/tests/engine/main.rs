@@ -6,6 +6,7 @@
 mod suite;
 
 mod conformance;
+mod earlier_events;
 mod faults;
 mod recovery;
 
@@ -31,9 +32,13 @@ async fn collection(engine: &Mongo) -> Collection<Document> {
 }
 
 async fn config(engine: &Mongo) -> MongoConfig {
+    config_with(collection(engine).await)
+}
+
+fn config_with(collection: Collection<Document>) -> MongoConfig {
     let heartbeats =
         Heartbeats { interval: Duration::from_millis(300), timeout: Duration::from_secs(3) };
-    MongoConfig::new(collection(engine).await).heartbeats(heartbeats)
+    MongoConfig::new(collection).heartbeats(heartbeats)
 }
 
 async fn adapter(engine: &Mongo) -> Arc<MongoAdapter> {

@@ -19,12 +19,12 @@ use socketio_parser::{Nsp, value};
 use crate::{Node, collection, config, suite::within};
 
 const ALL: PageSize = PageSize { packets: 1000, bytes: 1_000_000 };
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Whether documents have `createdAt`, so that they can be deleted.
 const KINDS: [bool; 2] = [false, true];
 
-fn session(epoch: u64) -> SavedSession {
+pub(crate) fn session(epoch: u64) -> SavedSession {
     SavedSession {
         nsp: Some(Nsp::root()),
         pid: "P".into(),
@@ -40,20 +40,20 @@ async fn node_with(config: MongoConfig, uid: &str) -> Node {
     Node::join(MongoAdapter::new(config), "/", uid).await
 }
 
-async fn node(engine: &Mongo, uid: &str) -> Node {
+pub(crate) async fn node(engine: &Mongo, uid: &str) -> Node {
     node_with(config(engine).await, uid).await
 }
 
 impl Node {
-    fn store(&self) -> Arc<dyn SessionStore> {
+    pub(crate) fn store(&self) -> Arc<dyn SessionStore> {
         self.link.sessions().unwrap()
     }
 
-    async fn log(&self, event: &str) -> Offset {
+    pub(crate) async fn log(&self, event: &str) -> Offset {
         within(self.link.publish(self.message(event))).await.unwrap().unwrap()
     }
 
-    async fn take(&self, offset: &Offset) -> Option<SavedSession> {
+    pub(crate) async fn take(&self, offset: &Offset) -> Option<SavedSession> {
         within(self.store().take("P", offset, None)).await.unwrap().session()
     }
 
