@@ -21,6 +21,7 @@ use crate::{
     reading::ReadingMode,
     registry::ActiveGuard,
     shared::{Handle, Message, Shared, now, wake},
+    stats::saturated,
     transport::MessageTransport,
     turn::Turn,
 };
@@ -101,6 +102,15 @@ pub struct Connection {
     blocked: bool,
     turn: Turn,
     closed: Option<CloseReason>,
+    /// The values that the statistics have of this session.
+    reported: Buffered,
+}
+
+/// Bytes of a session outside of its queue.
+#[derive(Debug, Default)]
+struct Buffered {
+    unwritten: u32,
+    unread: u32,
 }
 
 impl Connection {
@@ -124,6 +134,7 @@ impl Connection {
             blocked: false,
             turn,
             closed: None,
+            reported: Buffered::default(),
         }
     }
 
@@ -245,10 +256,26 @@ impl Connection {
                 continue;
             }
             if self.prepare_to_wait(cx) {
+                self.report_buffered();
                 self.turn = Turn::new(&self.registry.config.turn);
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Reports the bytes in the transports to the statistics.
+    fn report_buffered(&mut self) {
+        let transports = [&self.transport, &self.probe, &self.former];
+        let (mut unwritten, mut unread) = (0, 0);
+        for transport in transports.into_iter().flatten() {
+            unwritten += transport.unwritten();
+            unread += transport.unread();
+        }
+        let buffered = Buffered { unwritten: saturated(unwritten), unread: saturated(unread) };
+        let counters = &self.registry.counters;
+        counters.unwritten_bytes.change(self.reported.unwritten, buffered.unwritten);
+        counters.unread_bytes.change(self.reported.unread, buffered.unread);
+        self.reported = buffered;
     }
 
     /// Ends the turn and yields to the runtime's other tasks.
@@ -602,5 +629,8 @@ impl Drop for Connection {
             self.handle.close(Unsent::Discard);
             self.finish(CloseReason::ForcedClose);
         }
+        let counters = &self.registry.counters;
+        counters.unwritten_bytes.change(self.reported.unwritten, 0);
+        counters.unread_bytes.change(self.reported.unread, 0);
     }
 }

@@ -171,6 +171,7 @@ impl Engine {
     /// | `engineio_upgraded_total`, `engineio_probes_failed_total` | counter | |
     /// | `engineio_packets_total`, `engineio_bytes_total` | counter | `direction`: `in` or `out` |
     /// | `engineio_queued_packets`, `engineio_queued_bytes` | gauge | |
+    /// | `engineio_unwritten_bytes`, `engineio_unread_bytes` | gauge | |
     /// | `engineio_refused_total` | counter | `why`: a field of [`Refused`](crate::Refused) |
     /// | `engineio_at_work` | gauge | |
     #[cfg(feature = "metrics")]

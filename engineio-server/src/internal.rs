@@ -7,7 +7,11 @@ use crate::{
     Engine, EngineConfig, Frames, Handle, SendError, Stats, TurnLimits,
     shared::{Queued, wake},
 };
-pub use crate::{counters, listen::serve_stream, stats::counting::Counter};
+pub use crate::{
+    counters,
+    listen::serve_stream,
+    stats::counting::{Counter, Gauge, saturated},
+};
 
 /// The options of an engine that concern the protocol above it.
 #[derive(Clone, Copy, Debug)]

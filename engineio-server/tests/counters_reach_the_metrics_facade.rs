@@ -45,6 +45,8 @@ async fn counters_reach_the_metrics_facade() {
         ("engineio_bytes_total in", 0),
         ("engineio_queued_packets", 0),
         ("engineio_queued_bytes", 0),
+        ("engineio_unwritten_bytes", 0),
+        ("engineio_unread_bytes", 0),
         ("engineio_refused_total unknown_transport", 1),
         ("engineio_refused_total queue_full", 0),
         ("engineio_at_work", 1),

@@ -92,6 +92,18 @@ impl Decoder {
         Ok(None)
     }
 
+    /// Returns the bytes of the packet whose attachments have not all arrived: its text and the
+    /// attachments so far.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.unfinished.as_ref().map_or(0, |unfinished| {
+            unfinished.bytes
+                + match &unfinished.packet.content {
+                    Content::Event { args, .. } | Content::Ack { args, .. } => args.heap_bytes(),
+                    _ => 0,
+                }
+        })
+    }
+
     /// Decodes a binary message: an attachment, or with msgpack a packet. Returns `None` if further
     /// attachments are expected.
     ///

@@ -4,7 +4,7 @@ use std::{error::Error as _, io};
 
 use engineio_parser::session::{CloseReason, Traffic};
 
-use super::counting::Counter;
+use super::counting::{Counter, Gauge};
 use crate::error::RequestError;
 
 crate::counters! {
@@ -155,6 +155,9 @@ pub(crate) struct Counters {
     bytes_in: Counter,
     packets_out: Counter,
     bytes_out: Counter,
+    /// Sessions report these values when their task waits, and only if they have changed.
+    pub(crate) unwritten_bytes: Gauge,
+    pub(crate) unread_bytes: Gauge,
 }
 
 impl Counters {

@@ -1,4 +1,4 @@
-//! Counters that both servers use.
+//! Counters and gauges that both servers use.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -28,6 +28,31 @@ impl Counter {
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
+}
+
+/// A current value to which several owners contribute.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces an owner's contribution `from` by `to`.
+    #[inline]
+    pub fn change(&self, from: u32, to: u32) {
+        if from != to {
+            self.0.fetch_add(u64::from(to).wrapping_sub(from.into()), Relaxed);
+        }
+    }
+
+    /// Returns the sum of the contributions.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Converts a size to a contribution of a [`Gauge`].
+#[inline]
+pub fn saturated(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 /// Defines a group of counters: a struct of public values, and one of atomics with the same fields.

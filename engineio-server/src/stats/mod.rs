@@ -12,12 +12,12 @@ use engineio_parser::{
 
 pub use counters::{Closed, Dropped, Refused};
 pub(crate) use counters::{Counters, DroppedCounters, RefusedCounters};
-pub(crate) use counting::Counter;
+pub(crate) use counting::{Counter, Gauge, saturated};
 
 /// A snapshot of an engine's counters, from [`Engine::stats`](crate::Engine::stats).
 ///
-/// Counts are totals since the engine was created. `sessions`, `queued_*` and `at_work` are current
-/// values. The fields are read one after another, so they may differ by events in between.
+/// Counts are totals since the engine was created. `sessions`, `queued_*`, `unwritten_bytes`,
+/// `unread_bytes` and `at_work` are current values. The fields are read one after another, so they may differ by events in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -37,6 +37,13 @@ pub struct Stats {
     pub queued_packets: u64,
     /// The size of these packets in bytes.
     pub queued_bytes: u64,
+    /// Bytes of WebSockets and WebTransport streams that have left the queues and that the streams
+    /// have not accepted. Each session adds at most some 64 KiB and one message.
+    pub unwritten_bytes: u64,
+    /// Bytes that have arrived without completing a message, or while reading was paused: of
+    /// WebSockets, WebTransport streams and bodies of POST requests. Each session adds at most
+    /// `max_payload` and 64 KiB.
+    pub unread_bytes: u64,
     /// Refused requests, bodies and messages, by reason.
     pub refused: Refused,
     /// Sessions whose application's future has not ended, and WebSockets that are being closed. 0
@@ -93,6 +100,8 @@ impl Stats {
         self.upgraded = counters.upgraded.get();
         self.probes_failed = counters.probes_failed.get();
         self.traffic = counters.traffic();
+        self.unwritten_bytes = counters.unwritten_bytes.get();
+        self.unread_bytes = counters.unread_bytes.get();
         counters.refused.add_to(&mut self.refused);
     }
 }

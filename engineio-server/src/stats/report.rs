@@ -40,6 +40,8 @@ impl Stats {
         for (name, count) in [
             ("engineio_queued_packets", self.queued_packets),
             ("engineio_queued_bytes", self.queued_bytes),
+            ("engineio_unwritten_bytes", self.unwritten_bytes),
+            ("engineio_unread_bytes", self.unread_bytes),
             ("engineio_at_work", self.at_work),
         ] {
             gauge!(name, "path" => path.clone()).set(count as f64);

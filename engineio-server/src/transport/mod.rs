@@ -105,6 +105,12 @@ impl MessageTransport {
         dispatch!(self, it => it.unwritten())
     }
 
+    /// Returns how many received bytes are not decoded, or belong to an incomplete message.
+    #[inline]
+    pub(crate) fn unread(&self) -> usize {
+        dispatch!(self, it => it.unread())
+    }
+
     /// Returns whether all frames are written.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {

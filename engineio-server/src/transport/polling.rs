@@ -23,6 +23,7 @@ use crate::{
     error::{ErrorContext, Refused, RequestError},
     response::{ResponseBody, empty, refusal},
     shared::{Shared, now},
+    stats::{Gauge, saturated},
     transport::jsonp::payload_of_form,
 };
 
@@ -173,7 +174,7 @@ where
         // needed.
         biased;
         () = session_ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
-        collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload)) => {
+        collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload, &shared.counters.unread_bytes)) => {
             collected.unwrap_or(Err(BodyError::Late))
         }
     };
@@ -281,14 +282,20 @@ enum BodyError {
     Late,
 }
 
-/// Reads a body. Refuses it by its announced length, if there is one.
-async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, BodyError> {
+/// Reads a body. Refuses it by its announced length, if there is one. `unread` counts the bytes of
+/// an incomplete body.
+async fn collect<B: Body>(
+    mut body: Pin<&mut B>,
+    limit: usize,
+    unread: &Gauge,
+) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
     // Copied, because each piece is a slice of the connection's read buffer. Many tiny pieces would
     // keep much more memory than they contain.
     let mut bytes = Vec::new();
+    let mut reported = Unread { gauge: unread, bytes: 0 };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| BodyError::Broken)?;
         let Ok(data) = frame.into_data() else {
@@ -298,9 +305,32 @@ async fn collect<B: Body>(mut body: Pin<&mut B>, limit: usize) -> Result<Bytes, 
             return Err(BodyError::TooLarge);
         }
         bytes.put(data);
+        // Most bodies arrive at once.
+        if !body.is_end_stream() {
+            reported.set(saturated(bytes.len()));
+        }
     }
     // Messages are slices of this buffer, so it must not be larger than they are.
     Ok(bytes.into_boxed_slice().into())
+}
+
+/// The contribution of a body to a gauge, until it is dropped.
+struct Unread<'a> {
+    gauge: &'a Gauge,
+    bytes: u32,
+}
+
+impl Unread<'_> {
+    fn set(&mut self, bytes: u32) {
+        self.gauge.change(self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 /// Reads and drops the rest of a body for at most `time_limit`. Otherwise a client that writes its

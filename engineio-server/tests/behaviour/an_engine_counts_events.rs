@@ -2,11 +2,14 @@
 
 use crate::support;
 
-use std::{io, time::Duration};
+use std::{future::ready, io, time::Duration};
 
 use bytes::Bytes;
 use engineio_server::{EngineConfig, Event, Refused, SendError, Stats};
-use futures_util::stream::pending;
+use futures_util::{
+    StreamExt,
+    stream::{once, pending},
+};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -92,6 +95,61 @@ async fn queued_packets_and_bytes_are_reported() {
     let stats = server.engine.stats();
     assert_eq!((stats.queued_packets, stats.queued_bytes), (2, 2 + 3));
     assert_eq!(stats.refused, refused(|refused| refused.queue_full = 1));
+}
+
+#[tokio::test]
+async fn bytes_of_incomplete_messages_are_reported() {
+    let config = EngineConfig::default().body_timeout(Duration::from_millis(50));
+    let mut server = Server::echo(config).await;
+    let unread = |server: &Server| server.engine.stats().unread_bytes;
+    let message = frame(0x81, &[b'4'; 1000]);
+    let (beginning, rest) = message.split_at(600);
+    let mut websocket = server.raw_websocket().await;
+    websocket.write_all(beginning).await.unwrap();
+    until(|| unread(&server) > 500).await;
+    assert!(unread(&server) <= 600, "{}", unread(&server));
+    websocket.write_all(rest).await.unwrap();
+    assert!(matches!(server.event().await, Event::Message(_)));
+    until(|| unread(&server) == 0).await;
+
+    websocket.write_all(beginning).await.unwrap();
+    until(|| unread(&server) > 500).await;
+    drop(websocket);
+    server.closed().await;
+    until(|| unread(&server) == 0).await;
+
+    let sid = server.open().await;
+    let piece = once(ready(Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"4hello")))));
+    let uri = format!("/engine.io/?EIO=4&transport=polling&sid={sid}");
+    let body = StreamBody::new(piece.chain(pending()));
+    let late = support::waiting(server.send(Request::post(uri).body(body).unwrap())).await;
+    assert_eq!(unread(&server), 6);
+    within(late).await.is(408, "");
+    assert_eq!(unread(&server), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_a_client_does_not_read_are_reported() {
+    let server = Server::echo(EngineConfig::default().max_queued_bytes(1 << 20)).await;
+    let (mut websocket, sid) = server.websocket().await;
+    let handle = server.engine.client(&sid).unwrap();
+    let message = Bytes::from(vec![7; 64 * 1024]);
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 100 {
+        match handle.send(message.clone()) {
+            Ok(()) => (sent, refused) = (sent + 1, 0),
+            Err(_) => refused += 1,
+        }
+        tokio::task::yield_now().await;
+    }
+    until(|| server.engine.stats().unwritten_bytes > 0).await;
+    let stats = server.engine.stats();
+    assert!(stats.unwritten_bytes < 3 * 64 * 1024, "{stats:?}");
+    for _ in 0..sent {
+        assert!(matches!(within(websocket.next()).await, Some(Message::Binary(_))));
+    }
+    until(|| server.engine.stats().unwritten_bytes == 0).await;
+    assert_eq!(server.engine.stats().queued_bytes, 0);
 }
 
 #[tokio::test]

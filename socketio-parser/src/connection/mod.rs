@@ -216,6 +216,11 @@ impl<W: 'static> Connection<W> {
         self.unfinished_until.into_iter().chain(self.acks.next_deadline()).min()
     }
 
+    /// Returns the bytes of the packet whose attachments have not all arrived.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.decoder.unfinished_bytes()
+    }
+
     /// Returns whether [`poll_output`](Self::poll_output) would return an output.
     pub fn has_output(&self) -> bool {
         !self.outputs.is_empty()

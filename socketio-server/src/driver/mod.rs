@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use engineio_server::{CloseReason, Event, Frames, Revision, SendError};
+use engineio_server::{CloseReason, Event, Frames, Revision, SendError, internal::saturated};
 use socketio_parser::{Connection, Output, Protocol};
 use tracing::Span;
 
@@ -45,6 +45,10 @@ pub(crate) struct Driver {
     running: Vec<Running>,
     /// Memory used by events that wait for a free handler, in bytes.
     inbox_bytes: usize,
+    /// Memory of a packet whose attachments have not all arrived, in bytes.
+    unfinished_bytes: u32,
+    /// The values that the statistics have of this client.
+    reported: Reported,
     /// Size of the acks that wait for earlier events or for room in the outgoing queue, in bytes.
     ack_bytes: usize,
     /// Whether events wait only because the turn was over or the outgoing queue too full, although
@@ -61,6 +65,14 @@ pub(crate) struct Driver {
     /// How the client broke the protocol, if it did.
     violation: Option<Arc<str>>,
     closed: bool,
+}
+
+/// What a client contributes to the gauges of the server.
+#[derive(Debug, Default)]
+struct Reported {
+    inbox_events: u32,
+    inbox_bytes: u32,
+    unfinished_bytes: u32,
 }
 
 impl Driver {
@@ -87,6 +99,8 @@ impl Driver {
             connects: Vec::new(),
             running: Vec::new(),
             inbox_bytes: 0,
+            unfinished_bytes: 0,
+            reported: Reported::default(),
             ack_bytes: 0,
             backlog: false,
             turn: Turn::default(),
@@ -114,6 +128,7 @@ impl Driver {
                     let (result, is_last) = {
                         let mut machine = self.client.machine();
                         let result = machine.poll_data_at(now, data);
+                        self.unfinished_bytes = saturated(machine.unfinished_bytes());
                         (result, !machine.has_output())
                     };
                     match result {
@@ -144,6 +159,15 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Reports what waits to the statistics.
+    fn report_waiting(&mut self, to: Reported) {
+        let (from, gauges) = (&self.reported, &self.registry.counters.waiting);
+        gauges.inbox_events.change(from.inbox_events, to.inbox_events);
+        gauges.inbox_bytes.change(from.inbox_bytes, to.inbox_bytes);
+        gauges.unfinished_bytes.change(from.unfinished_bytes, to.unfinished_bytes);
+        self.reported = to;
     }
 
     /// Handles the outputs of the protocol's state machine.
@@ -322,6 +346,16 @@ impl Future for Driver {
         {
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
+        let Reported { inbox_bytes, unfinished_bytes, .. } = this.reported;
+        let waiting = (saturated(this.inbox_bytes), this.unfinished_bytes);
+        if (inbox_bytes, unfinished_bytes) != waiting {
+            let events = this.slots.iter().map(|slot| slot.inbox.len()).sum();
+            this.report_waiting(Reported {
+                inbox_events: saturated(events),
+                inbox_bytes: waiting.0,
+                unfinished_bytes: this.unfinished_bytes,
+            });
+        }
         drop(inside);
         this.span = span;
         if this.closed && this.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -331,6 +365,7 @@ impl Future for Driver {
 impl Drop for Driver {
     /// Cleans up if the task was cancelled or the runtime is shutting down.
     fn drop(&mut self) {
+        self.report_waiting(Reported::default());
         for connect in std::mem::take(&mut self.connects) {
             self.withdraw(connect, false);
         }

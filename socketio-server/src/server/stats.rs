@@ -38,6 +38,7 @@ impl Server {
     /// | metric | kind | further label |
     /// |---|---|---|
     /// | `socketio_namespaces`, `socketio_sockets`, `socketio_rooms` | gauge | |
+    /// | `socketio_inbox_events`, `socketio_inbox_bytes`, `socketio_unfinished_bytes` | gauge | |
     /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
     /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
     /// | `socketio_events_total` | counter | `what`: a field of [`Events`](crate::Events) |

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use engineio_server::internal::{Counter, counters};
+use engineio_server::internal::{Counter, Gauge, counters};
 
 use crate::error::DisconnectReason;
 
@@ -12,11 +12,22 @@ use crate::error::DisconnectReason;
 #[derive(Debug)]
 pub(crate) struct Counters {
     stripes: Box<[Stripe]>,
+    /// Clients report these values at the end of a turn, and only if they have changed.
+    pub(crate) waiting: WaitingGauges,
+}
+
+/// Data of clients that waits.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingGauges {
+    pub(crate) inbox_events: Gauge,
+    pub(crate) inbox_bytes: Gauge,
+    pub(crate) unfinished_bytes: Gauge,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
+        let stripes = (0..STRIPES).map(|_| Stripe::default()).collect();
+        Self { stripes, waiting: WaitingGauges::default() }
     }
 }
 

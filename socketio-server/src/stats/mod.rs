@@ -10,8 +10,8 @@ pub(crate) use counters::{Counters, Stripe};
 /// A snapshot of a server's counters, from [`Server::stats`](crate::Server::stats).
 /// [`Engine::stats`](crate::Engine::stats) has those of the transports.
 ///
-/// Counts are totals since the server was created. `namespaces`, `sockets`, `rooms`, `recovery_log`
-/// and `cluster_requests` are current values. The fields are read one after another, so they may
+/// Counts are totals since the server was created. `namespaces`, `sockets`, `rooms`, `inbox_*`,
+/// `unfinished_bytes`, `recovery_log` and `cluster_requests` are current values. The fields are read one after another, so they may
 /// differ by events in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +23,15 @@ pub struct Stats {
     pub sockets: u64,
     /// Rooms with sockets over all namespaces, without the rooms of the sockets' own ids.
     pub rooms: u64,
+    /// Events that wait for a free handler, over all sockets.
+    pub inbox_events: u64,
+    /// The memory of these events in bytes, as
+    /// [`max_inbox_bytes`](crate::ServerConfig::max_inbox_bytes) counts it.
+    pub inbox_bytes: u64,
+    /// Bytes of binary packets whose attachments have not all arrived, over all clients. Each client
+    /// adds at most [`Limits::max_attachment_bytes`](crate::Limits::max_attachment_bytes) and a
+    /// message.
+    pub unfinished_bytes: u64,
     /// Sockets that were connected to a namespace.
     pub connected: u64,
     /// CONNECT packets that were refused with CONNECT_ERROR.
@@ -62,6 +71,9 @@ pub struct RecoveryLog {
 impl Stats {
     /// Adds the counters.
     pub(crate) fn add_counters(&mut self, counters: &Counters) {
+        self.inbox_events = counters.waiting.inbox_events.get();
+        self.inbox_bytes = counters.waiting.inbox_bytes.get();
+        self.unfinished_bytes = counters.waiting.unfinished_bytes.get();
         for stripe in counters.stripes() {
             self.connected += stripe.connected.get();
             self.refused += stripe.refused.get();

@@ -24,7 +24,7 @@ use socketio_server::{
     RateLimit, Recovery, Server, ServerConfig, Socket, Stats, testing::TestClient,
 };
 use support::{SOON, disconnections, server_with, sockets, within};
-use tokio::{join, time::timeout};
+use tokio::{join, sync::Semaphore, time::timeout};
 
 /// Advances the paused clock until `condition` holds. A condition that never holds fails the test
 /// instead of hanging.
@@ -407,6 +407,9 @@ async fn the_metrics_facade_reports_the_same_counts() {
         ("socketio_handlers_total timed", 0),
         ("socketio_handler_nanoseconds_total", 0),
         ("socketio_acks_total expired", 0),
+        ("socketio_inbox_events", 0),
+        ("socketio_inbox_bytes", 0),
+        ("socketio_unfinished_bytes", 0),
         ("socketio_acks_pending", 0),
         ("socketio_recoveries_total recovered", 0),
         ("socketio_recovery_log_events", 0),
@@ -418,4 +421,41 @@ async fn the_metrics_facade_reports_the_same_counts() {
         assert_eq!(seen.get(name), Some(&count), "{name}");
     }
     assert_eq!(seen.get("socketio_handlers_total nanoseconds"), None);
+}
+
+#[tokio::test]
+async fn waiting_events_and_incomplete_packets_are_reported() {
+    let server = server_with(ServerConfig::default().max_in_flight(1)).await;
+    let permits = Arc::new(Semaphore::new(0));
+    let handler_permits = permits.clone();
+    server.io.on("work", move || {
+        let permits = handler_permits.clone();
+        async move { permits.acquire().await.unwrap().forget() }
+    });
+    let inbox = || (server.io.stats().inbox_events, server.io.stats().inbox_bytes > 0);
+    let mut client = server.client().await;
+    client.burst(&[r#"42["work"]"#; 3]).await;
+    until(|| inbox() == (2, true)).await;
+    permits.add_permits(1);
+    until(|| inbox() == (1, true)).await;
+    permits.add_permits(2);
+    until(|| inbox() == (0, false)).await;
+
+    let unfinished = || server.io.stats().unfinished_bytes;
+    let packet = r#"452-["work",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
+    client.send(packet).await;
+    client.send_binary(&[7; 1000]).await;
+    until(|| unfinished() > 1000).await;
+    assert!(unfinished() < 1200, "{}", unfinished());
+    client.send_binary(&[7; 1000]).await;
+    until(|| unfinished() == 0).await;
+
+    client.burst(&[r#"42["work"]"#; 3]).await;
+    client.send(packet).await;
+    until(|| inbox().0 > 0 && unfinished() > 0).await;
+    client.close().await;
+    until(|| inbox() == (0, false)).await;
+    // The client's task ends with its last handler.
+    permits.add_permits(1);
+    until(|| unfinished() == 0).await;
 }

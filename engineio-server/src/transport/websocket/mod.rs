@@ -228,6 +228,11 @@ impl WebSocket {
         })
     }
 
+    /// See [`MessageTransport::unread`](super::MessageTransport::unread).
+    pub(crate) fn unread(&self) -> usize {
+        self.undecoded.as_ref().map_or(0, |undecoded| undecoded.len()) + self.reader.stored()
+    }
+
     /// Returns how many bytes the kernel has not accepted yet.
     #[inline]
     pub(crate) fn unwritten(&self) -> usize {

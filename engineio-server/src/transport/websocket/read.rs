@@ -29,6 +29,11 @@ impl Reader {
         Self { decoder, max_payload, inflate: inflate.map(Box::new) }
     }
 
+    /// Returns the bytes of the incomplete message.
+    pub(crate) fn stored(&self) -> usize {
+        self.decoder.stored()
+    }
+
     /// Decodes bytes and reports every message that they complete, until the turn is over. Returns
     /// how many bytes were decoded. Payloads are unmasked in place.
     pub(crate) fn feed(

@@ -21,9 +21,13 @@ impl Undecoded {
         self.start == self.bytes.len()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
     /// Returns how many more bytes may be read.
     pub(super) fn room(&self) -> usize {
-        MAX_UNDECODED.saturating_sub(self.bytes.len() - self.start)
+        MAX_UNDECODED.saturating_sub(self.len())
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {

@@ -166,6 +166,11 @@ impl WebTransport {
         }
     }
 
+    /// See [`MessageTransport::unread`](super::MessageTransport::unread).
+    pub(crate) fn unread(&self) -> usize {
+        self.decoder.buffered()
+    }
+
     pub(crate) fn unwritten(&self) -> usize {
         self.writer.bytes()
     }

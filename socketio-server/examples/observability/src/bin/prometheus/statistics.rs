@@ -22,6 +22,8 @@ impl Collector for Statistics {
         page.gauges("engineio_sessions", "Open sessions", "transport", engine.sessions.entries())?;
         page.gauge("engineio_queued_packets", "Packets that wait", engine.queued_packets)?;
         page.gauge("engineio_queued_bytes", "Bytes that wait", engine.queued_bytes)?;
+        page.gauge("engineio_unwritten_bytes", "Bytes to be written", engine.unwritten_bytes)?;
+        page.gauge("engineio_unread_bytes", "Bytes of incomplete messages", engine.unread_bytes)?;
         page.counter("engineio_opened", "Opened sessions", engine.opened)?;
         page.counter("engineio_upgraded", "Sessions that changed transport", engine.upgraded)?;
         page.counter("engineio_probes_failed", "Upgrades that failed", engine.probes_failed)?;
@@ -44,6 +46,10 @@ impl Collector for Statistics {
         let handlers = server.handlers.entries().filter(|(what, _)| *what != "nanoseconds");
         page.counters("socketio_handlers", "Handlers and their results", "what", handlers)?;
         page.seconds("socketio_handler", "Time of handlers", server.handlers.nanoseconds)?;
+        page.gauge("socketio_inbox_events", "Events without a handler", server.inbox_events)?;
+        page.gauge("socketio_inbox_bytes", "Size of these events", server.inbox_bytes)?;
+        let unfinished = server.unfinished_bytes;
+        page.gauge("socketio_unfinished_bytes", "Incomplete binary packets", unfinished)?;
         page.gauge("socketio_acks_pending", "Acks that are awaited", server.acks.pending())?;
         page.counters("socketio_acks", "Requested acks", "what", server.acks.entries())?;
         page.counters("socketio_recoveries", "Recoveries", "what", server.recoveries.entries())?;
