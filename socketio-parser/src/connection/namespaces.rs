@@ -77,8 +77,8 @@ impl Namespaces {
         self.entries.push(Entry { nsp, state: State::Pending, session });
         if self.entries.len() > MAX_UNINDEXED {
             let index = &mut self.rare.get_or_insert_default().index;
-            let names = self.entries.iter().map(|entry| entry.nsp.clone());
-            index.extend(names.zip(0..).skip(index.len()));
+            let new = self.entries.iter().enumerate().skip(index.len());
+            index.extend(new.map(|(at, entry)| (entry.nsp.clone(), at)));
         }
         true
     }
