@@ -54,7 +54,6 @@ use crate::{
     driver::{
         Driver,
         handlers::{Call, CallName},
-        slots::NamespaceSlot,
     },
     error::HandlerError,
     handlers::{ConnectContext, ConnectHandler, HandlerFuture, Stage, Step, extractors::auth_size},
@@ -136,9 +135,8 @@ impl Driver {
     /// Handles a CONNECT of the client.
     pub(super) fn connect(&mut self, nsp: Nsp, auth: Option<RawJson>, cx: &mut Context<'_>) {
         let limit = self.registry.config.max_auth_bytes;
-        let joined = self.slots.iter().map(|slot| slot.socket().0.auth.as_deref());
-        let undecided = self.connects.iter().map(Connect::auth);
-        let bytes: usize = joined.chain(undecided).map(auth_size).sum();
+        let undecided = self.connects.iter().map(|connect| auth_size(connect.auth()));
+        let bytes = self.slots.auth_bytes() + undecided.sum::<usize>();
         if auth_size(auth.as_ref()).saturating_add(bytes) > limit {
             let error = HandlerError::public(format!("auth larger than {limit} bytes"));
             return self.refuse(Protocol::V5, &nsp, &error);
@@ -308,9 +306,7 @@ impl Driver {
         tracing::debug!(target: "socketio::namespace", %nsp, "a client joined the namespace");
         self.connect_deadline = None;
         self.connection.handle().authenticated();
-        // Most connections have one namespace.
-        self.slots.reserve_exact(1);
-        self.slots.push(NamespaceSlot::new(socket.clone()));
+        self.slots.push(socket.clone());
         let table = socket.namespace().table();
         let context = ConnectContext { socket };
         self.run_lifecycle("connection", &table.connection, &context, cx);

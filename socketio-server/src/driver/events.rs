@@ -48,9 +48,7 @@ impl Driver {
         args: Args,
         cx: &mut Context<'_>,
     ) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.socket().nsp() == nsp) else {
-            return;
-        };
+        let Some(slot) = self.slots.find(nsp) else { return };
         self.registry.counters.one(|stripe| &stripe.events.received);
         let config = &self.registry.config;
         if let Some(rate) = &config.rate_limit {
@@ -172,7 +170,7 @@ impl Driver {
         let mut idle = 0;
         while idle < self.slots.len() {
             let at = self.next_slot % self.slots.len();
-            let Some(slot) = self.slots.get(at) else { break };
+            let Some(slot) = self.slots.get_mut(at) else { break };
             // Waiting events of a disconnected socket are dropped when the socket ends.
             let free = !slot.socket().0.is_disconnected()
                 && slot.is_free(config.max_in_flight)

@@ -19,7 +19,7 @@ use engineio_server::{CloseReason, Event, Frames, Revision, SendError, internal:
 use socketio_parser::{Connection, Output, Protocol};
 use tracing::Span;
 
-use self::{connect::Connect, handlers::Running, slots::NamespaceSlot, turn::Turn};
+use self::{connect::Connect, handlers::Running, slots::Slots, turn::Turn};
 use crate::{
     client::{CLOSE, Client, LINE_LOST, waiter::Waiter},
     error::{AckError, DisconnectReason},
@@ -37,7 +37,7 @@ pub(crate) struct Driver {
     client: Arc<Client>,
     registry: Arc<Registry>,
     /// The namespaces that the client has joined.
-    slots: Vec<NamespaceSlot>,
+    slots: Slots,
     /// Position of the namespace whose waiting event starts next.
     next_slot: usize,
     /// The CONNECTs that are not decided.
@@ -94,7 +94,7 @@ impl Driver {
             span: (!span.is_none()).then(|| span.into()),
             client,
             registry,
-            slots: Vec::new(),
+            slots: Slots::default(),
             next_slot: 0,
             connects: Vec::new(),
             running: Vec::new(),
@@ -227,13 +227,16 @@ impl Driver {
     #[cold]
     fn handle_taken(&mut self, requests: u8, cx: &mut Context<'_>) {
         let close = requests & CLOSE != 0;
-        let leaves = |socket: &crate::socket::Socket| close || socket.0.is_disconnected();
-        while let Some(at) = self.slots.iter().position(|slot| leaves(slot.socket())) {
-            let slot = self.slots.remove(at);
-            self.client.machine().disconnect(slot.socket().nsp());
-            self.handle_outputs(cx);
-            self.control(self.client.config.parser.encode_disconnect(slot.socket().nsp()));
-            self.end(slot, DisconnectReason::ServerNamespaceDisconnect, cx);
+        let mut left = if close { self.slots.take_all() } else { self.slots.take_disconnected() };
+        while !left.is_empty() {
+            for slot in left {
+                self.client.machine().disconnect(slot.socket().nsp());
+                self.handle_outputs(cx);
+                self.control(self.client.config.parser.encode_disconnect(slot.socket().nsp()));
+                self.end(slot, DisconnectReason::ServerNamespaceDisconnect, cx);
+            }
+            // The handlers may have disconnected more sockets.
+            left = self.slots.take_disconnected();
         }
         self.refuse_disconnected(close, cx);
         if close {
@@ -313,7 +316,7 @@ impl Driver {
         for connect in std::mem::take(&mut self.connects) {
             self.withdraw(connect, reason.is_recoverable());
         }
-        for slot in std::mem::take(&mut self.slots) {
+        for slot in self.slots.take_all() {
             self.end(slot, reason, cx);
         }
     }
@@ -369,7 +372,7 @@ impl Drop for Driver {
         for connect in std::mem::take(&mut self.connects) {
             self.withdraw(connect, false);
         }
-        for slot in std::mem::take(&mut self.slots) {
+        for slot in self.slots.take_all() {
             self.counters().disconnected.cancelled.one();
             self.counters().events.dropped.add(slot.unstarted());
             self.remove(slot.socket(), false);

@@ -1,6 +1,11 @@
 //! The namespaces that a client has joined, and how it leaves them.
 
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::Arc,
+    task::Context,
+};
 
 use socketio_core::Listener;
 use socketio_parser::Nsp;
@@ -13,7 +18,7 @@ use crate::{
         handlers::{Call, CallName, Role, span},
     },
     error::DisconnectReason,
-    handlers::{self, DisconnectContext, ErasedHandler},
+    handlers::{self, DisconnectContext, ErasedHandler, extractors::auth_size},
     namespace::{Namespace, recovery::Lease},
     socket::Socket,
 };
@@ -21,6 +26,8 @@ use crate::{
 /// A namespace that the client has joined.
 pub(super) struct NamespaceSlot {
     socket: Socket,
+    /// Place in the order in which the client joined its namespaces.
+    order: u32,
     /// Number of running handlers of events.
     pub(super) in_flight: usize,
     /// Events that wait for a free handler.
@@ -32,13 +39,24 @@ pub(super) struct NamespaceSlot {
 }
 
 impl NamespaceSlot {
-    pub(super) fn new(socket: Socket) -> Self {
+    fn new(socket: Socket) -> Self {
         let (in_flight, middlewares_running) = (0, false);
-        Self { socket, in_flight, inbox: VecDeque::new(), middlewares_running, budget: None }
+        Self {
+            socket,
+            order: 0,
+            in_flight,
+            inbox: VecDeque::new(),
+            middlewares_running,
+            budget: None,
+        }
     }
 
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    fn auth_bytes(&self) -> usize {
+        auth_size(self.socket.0.auth.as_deref())
     }
 
     /// Returns the number of events that have arrived and whose handlers have not been started.
@@ -52,9 +70,129 @@ impl NamespaceSlot {
     }
 }
 
+/// Up to this number, searching is faster than hashing, and the index would take memory.
+const MAX_UNINDEXED: usize = 16;
+
+/// The namespaces that a client has joined. Few are searched linearly, more by an index.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// In the order in which the client joined, unless there is an index.
+    list: Vec<NamespaceSlot>,
+    index: Option<Box<Index>>,
+}
+
+struct Index {
+    positions: HashMap<Nsp, usize>,
+    /// Size of the auths of all namespaces.
+    auth_bytes: usize,
+    /// The place in the order of the next namespace.
+    next: u32,
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut NamespaceSlot> {
+        self.list.get_mut(at)
+    }
+
+    pub(super) fn find(&mut self, nsp: &Nsp) -> Option<&mut NamespaceSlot> {
+        self.position(nsp).and_then(|at| self.list.get_mut(at))
+    }
+
+    fn position(&self, nsp: &Nsp) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.positions.get(nsp).copied(),
+            None => self.list.iter().position(|slot| slot.socket.nsp() == nsp),
+        }
+    }
+
+    /// Returns the size of the auths of all namespaces.
+    pub(super) fn auth_bytes(&self) -> usize {
+        match &self.index {
+            Some(index) => index.auth_bytes,
+            None => self.list.iter().map(NamespaceSlot::auth_bytes).sum(),
+        }
+    }
+
+    pub(super) fn push(&mut self, socket: Socket) {
+        let mut slot = NamespaceSlot::new(socket);
+        if let Some(index) = &mut self.index {
+            slot.order = index.next;
+            index.add(&slot, self.list.len());
+            self.list.push(slot);
+            return;
+        }
+        if let Some(last) = self.list.last() {
+            slot.order = last.order.wrapping_add(1);
+        } else {
+            // Most connections have one namespace.
+            self.list.reserve_exact(1);
+        }
+        self.list.push(slot);
+        if self.list.len() > MAX_UNINDEXED {
+            let mut index = Index { positions: HashMap::new(), auth_bytes: 0, next: 0 };
+            self.list.iter().zip(0..).for_each(|(slot, at)| index.add(slot, at));
+            self.index = Some(Box::new(index));
+        }
+    }
+
+    pub(super) fn remove(&mut self, nsp: &Nsp) -> Option<NamespaceSlot> {
+        let at = self.position(nsp)?;
+        let Some(index) = &mut self.index else { return Some(self.list.remove(at)) };
+        let slot = self.list.swap_remove(at);
+        index.auth_bytes -= slot.auth_bytes();
+        index.positions.remove(nsp);
+        if let Some(moved) = self.list.get(at) {
+            index.positions.insert(moved.socket.nsp().clone(), at);
+        }
+        if self.list.len() <= MAX_UNINDEXED {
+            self.restore_order();
+        }
+        Some(slot)
+    }
+
+    /// Removes all namespaces, in the order in which the client joined them.
+    pub(super) fn take_all(&mut self) -> Vec<NamespaceSlot> {
+        self.restore_order();
+        mem::take(&mut self.list)
+    }
+
+    /// Removes the namespaces whose socket is disconnected, in the order in which the client joined
+    /// them.
+    pub(super) fn take_disconnected(&mut self) -> Vec<NamespaceSlot> {
+        let disconnected = self.list.iter().filter(|slot| slot.socket.0.is_disconnected());
+        let mut names: Vec<_> =
+            disconnected.map(|slot| (slot.order, slot.socket.nsp().clone())).collect();
+        names.sort_unstable_by_key(|(order, _)| *order);
+        names.iter().filter_map(|(_, nsp)| self.remove(nsp)).collect()
+    }
+
+    /// Drops the index.
+    fn restore_order(&mut self) {
+        if self.index.take().is_some() {
+            self.list.sort_unstable_by_key(|slot| slot.order);
+        }
+    }
+}
+
+impl Index {
+    fn add(&mut self, slot: &NamespaceSlot, at: usize) {
+        self.positions.insert(slot.socket.nsp().clone(), at);
+        self.auth_bytes += slot.auth_bytes();
+        self.next = slot.order.wrapping_add(1);
+    }
+}
+
 impl Driver {
     pub(super) fn slot(&mut self, socket: &Socket) -> Option<&mut NamespaceSlot> {
-        self.slots.iter_mut().find(|slot| slot.socket.same(socket))
+        self.slots.find(socket.nsp()).filter(|slot| slot.socket.same(socket))
     }
 
     /// Handles a client that left a namespace or withdrew its CONNECT.
@@ -63,8 +201,7 @@ impl Driver {
             let connect = self.connects.remove(at);
             self.withdraw(connect, false);
         }
-        if let Some(at) = self.slots.iter().position(|slot| slot.socket.nsp() == nsp) {
-            let slot = self.slots.remove(at);
+        if let Some(slot) = self.slots.remove(nsp) {
             self.end(slot, DisconnectReason::ClientNamespaceDisconnect, cx);
         }
     }

@@ -35,6 +35,41 @@ async fn a_namespace_has_its_own_sockets_rooms_and_handlers() {
     assert_eq!(one.socket(&sid_one).unwrap().id(), sid_one);
 }
 
+/// The server finds more than 16 namespaces of a client by an index.
+#[tokio::test]
+async fn sockets_of_many_namespaces_disconnect_in_the_order_of_their_connections() {
+    let server = server().await;
+    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..40 {
+        let ended = ended.clone();
+        let namespace = server.io.of(&format!("/{number}"));
+        fence(&namespace);
+        namespace.on_disconnect(move |socket: Socket| {
+            let _ = ended.send(socket.nsp().to_string());
+            async {}
+        });
+    }
+    let mut next = async || within(order.recv()).await.unwrap();
+    let mut client = server.open().await;
+    for number in 0..40 {
+        client.connect(&format!("/{number}")).await;
+    }
+    client.send("41/3,").await;
+    assert_eq!(next().await, "/3");
+    server.io.of("/20").disconnect_sockets().unwrap();
+    assert_eq!(next().await, "/20");
+    client.expect("41/20,").await;
+    client.connect("/3").await;
+    for number in [3, 39] {
+        client.send(&format!(r#"42/{number},1["fence"]"#)).await;
+        client.expect(&format!("43/{number},1[]")).await;
+    }
+    drop(client);
+    for number in (0..40).filter(|number| ![3, 20].contains(number)).chain([3]) {
+        assert_eq!(next().await, format!("/{number}"));
+    }
+}
+
 #[tokio::test]
 async fn leaving_a_namespace_keeps_the_others() {
     let server = server().await;
