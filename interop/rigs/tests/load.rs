@@ -75,6 +75,19 @@ fn a_crowd_of_clients_receives_broadcasts_and_joins_rooms() {
     assert_eq!(figure["join"]["missing"], 0, "{figure}");
 }
 
+/// `cargo xtask bench scale` counts all cases at larger numbers.
+#[test]
+fn the_cost_of_a_message_does_not_grow_with_the_numbers_of_namespaces_rooms_and_clients() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("skipped: needs valgrind");
+        return;
+    }
+    let cases = ["broadcast", "member", "own-rooms", "namespaces", "event", "disconnect"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scale"));
+    let output = command.arg("short").args(cases).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn the_reason_why_clients_fail_is_reported() {
     let server = Server::start();

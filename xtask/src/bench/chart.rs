@@ -91,11 +91,11 @@ pub(super) fn bars(report: &Report) -> String {
 /// One line of a plot.
 pub(super) struct Line {
     pub(super) title: &'static str,
-    /// Pairs of a number of clients and a value.
+    /// Pairs of a number (of clients, for instance) and a value.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// Two plots beside each other, over the number of clients.
+/// Two plots beside each other, over logarithmic axes.
 pub(super) fn plots(title: &str, plots: [(&str, Vec<Line>); 2]) -> String {
     let mut body = String::new();
     for ((name, lines), left) in plots.into_iter().zip([70.0, 490.0]) {
@@ -135,8 +135,10 @@ fn plot(lines: &[Line], left: f64) -> String {
     for clients in ticks {
         let text = if clients >= 1e6 {
             format!("{} M", clients / 1e6)
-        } else {
+        } else if clients >= 1e3 {
             format!("{} k", clients / 1e3)
+        } else {
+            clients.to_string()
         };
         let _ = writeln!(
             body,

@@ -12,6 +12,7 @@ mod million;
 mod options;
 mod programs;
 mod report;
+mod scale;
 
 use std::process::{Command, ExitCode};
 
@@ -28,6 +29,7 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("cluster", args)) => cluster(workspace, args),
         Some(("recovery", args)) => recovery(workspace, args),
+        Some(("scale", args)) => scale::main(workspace, &Options::read(args)?),
         Some(("million", args)) => million::main(workspace, &Options::read(args)?),
         _ => table(workspace, &Options::read(args)?),
     }
