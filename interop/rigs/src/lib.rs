@@ -3,6 +3,7 @@
 //! The library contains the code that they share with tests of the workspace.
 
 pub mod counted;
+pub mod descriptors;
 pub mod ops;
 pub mod process;
 pub mod wire;

@@ -29,7 +29,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+        Self::of(Command::new(env!("CARGO_BIN_EXE_bench")))
+    }
+
+    fn of(mut command: Command) -> Self {
         command.env("PORT", "0").env("RUNTIME", "current").stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -71,6 +74,23 @@ fn a_crowd_of_clients_receives_broadcasts_and_joins_rooms() {
     let figure = Server::start().measure(env!("CARGO_BIN_EXE_million"), &["300", "0"]);
     assert_eq!(figure["clients"], 300, "{figure}");
     assert_eq!(figure["lost"], 0, "{figure}");
+    assert_eq!(figure["broadcast"]["missing"], 0, "{figure}");
+    assert_eq!(figure["join"]["missing"], 0, "{figure}");
+}
+
+#[test]
+fn threads_with_descriptor_tables_of_their_own_serve_more_clients_than_a_table_holds() {
+    // A table holds 300 descriptors. The server and the clients need 400 each.
+    let run = |program: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 300; exec \"$@\"", "sh", program]).env("TABLES", "3");
+        command
+    };
+    let server = Server::of(run(env!("CARGO_BIN_EXE_bench")));
+    let mut clients = run(env!("CARGO_BIN_EXE_million"));
+    let output = clients.args([&server.port, &server.child.id().to_string(), "400", "0"]).output();
+    let figure: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(figure["clients"], 400, "{figure}");
     assert_eq!(figure["broadcast"]["missing"], 0, "{figure}");
     assert_eq!(figure["join"]["missing"], 0, "{figure}");
 }

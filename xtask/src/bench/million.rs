@@ -2,20 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::thread;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::cases::{PROGRAMS, Program};
+use super::cases::{PROGRAMS, Program, Role};
 use super::chart::{self, Line};
 use super::machine;
 use super::measure::number;
 use super::options::Options;
 use super::programs::{Programs, generate, start};
 use super::report::{fill, rounded, write};
+use super::scale::grouped;
+use crate::process::Background;
 use crate::workspace::Workspace;
 
 const STEPS: [usize; 4] = [10_000, 100_000, 300_000, 1_000_000];
@@ -26,7 +26,7 @@ const CHART: &str = "docs/guide/src/performance/million.svg";
 const GUIDE: &str = "docs/guide/src/performance.md";
 /// Memory that stays free for the rest of the machine, in bytes.
 const RESERVE: f64 = 1e9;
-/// Files of each process besides one per client.
+/// Files of each table of descriptors besides one per client.
 const OTHER_FILES: usize = 1000;
 /// Time limit of a step, in seconds.
 const SECONDS: u32 = 1200;
@@ -78,15 +78,14 @@ fn measure(workspace: &Workspace, options: &Options) -> Result<Run, String> {
         .filter(|program| !all || SERVERS.contains(&program.name))
         .collect();
     let programs = Programs::build(workspace, &servers)?;
-    let meeting = workspace.target("bench/meeting");
     let mut steps: Vec<_> = STEPS.into_iter().filter(|step| *step < options.clients).collect();
     steps.push(options.clients);
     let mut run = Run { run: machine::describe(workspace)?, steps: Vec::new(), ends: Vec::new() };
     for server in servers {
         let mut bytes_per_client = 0.0;
         for clients in &steps {
-            let result = room(*clients, bytes_per_client)
-                .and_then(|()| step(&programs, server, *clients, &meeting));
+            let result =
+                room(*clients, bytes_per_client).and_then(|()| step(&programs, server, *clients));
             let figures = match result {
                 Ok(figures) => figures,
                 Err(why) => {
@@ -112,84 +111,32 @@ fn measure(workspace: &Workspace, options: &Options) -> Result<Run, String> {
 }
 
 /// Measures one server. If the limit of open files cannot be raised, the clients are spread over
-/// several processes of the server, each with a generator of its own.
-fn step(
-    programs: &Programs,
-    server: Program,
-    clients: usize,
-    meeting: &Path,
-) -> Result<Value, String> {
+/// several tables of descriptors: over threads of this project's server, over processes of another
+/// server.
+fn step(programs: &Programs, server: Program, clients: usize) -> Result<Value, String> {
     let files = most_files(clients + OTHER_FILES)?;
-    let shards = clients.div_ceil(files.saturating_sub(OTHER_FILES).max(1));
-    if meeting.exists() {
-        fs::remove_dir_all(meeting).map_err(|error| format!("{}: {error}", meeting.display()))?;
-    }
+    let most = files.saturating_sub(OTHER_FILES).max(1);
+    // The system spreads the connections over the threads by chance.
+    let tables = if clients <= most { 1 } else { clients.div_ceil(most * 4 / 5) };
     let mut command = programs.server(server);
+    let processes = if server.role == Role::Ours {
+        command.env("TABLES", tables.to_string());
+        1
+    } else {
+        tables
+    };
     // The heap's limit of Node is 4 GB by default.
     command.env("NODE_OPTIONS", "--max-old-space-size=20000");
-    let servers = (0..shards).map(|_| start(&command, files)).collect::<Result<Vec<_>, _>>()?;
-    let figures = thread::scope(|scope| {
-        let generators: Vec<_> = servers
-            .iter()
-            .enumerate()
-            .map(|(index, (server, port))| {
-                let mut load = programs.rig("million");
-                let share = clients / shards + usize::from(index < clients % shards);
-                load.args([port.to_string(), server.id().to_string(), share.to_string()]);
-                load.env("SHARDS", shards.to_string()).env("MEETING", meeting);
-                scope.spawn(move || generate(&load, files, SECONDS))
-            })
-            .collect();
-        let join = |generator: thread::ScopedJoinHandle<'_, Result<Value, String>>| {
-            generator.join().unwrap_or_else(|_| Err("a thread panicked".to_owned()))
-        };
-        generators.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(total(&figures))
-}
-
-/// The figures of all generators together.
-fn total(shards: &[Value]) -> Value {
-    let all = |pointer: &'static str| shards.iter().map(move |shard| number(shard, pointer));
-    let sum = |pointer| all(pointer).sum::<f64>();
-    let most = |pointer| all(pointer).fold(0.0, f64::max);
-    let mean = |pointer| sum(pointer) / shards.len() as f64;
-    let megabytes: f64 = shards
-        .iter()
-        .map(|shard| {
-            number(shard, "/broadcast/mb_per_second") * number(shard, "/broadcast/seconds")
-        })
-        .sum();
-    let error = shards.iter().filter_map(|shard| shard.get("error")?.as_str()).next();
-    json!({
-        "processes": shards.len(),
-        "clients": sum("/clients"),
-        "lost": sum("/lost"),
-        "error": error,
-        "rss_per_client": mean("/rss_per_client"),
-        "kernel_per_client": mean("/kernel_per_client"),
-        "generator_per_client": mean("/generator_per_client"),
-        "rss_mib": sum("/rss_mib"),
-        "rss_after_mib": sum("/rss_after_mib"),
-        "connect_seconds": most("/connect_seconds"),
-        "connect_cpu_us": mean("/connect_cpu_us"),
-        "heartbeat_cpu_percent": sum("/heartbeat_cpu_percent"),
-        "pings": sum("/pings"),
-        "broadcast": {
-            "seconds": most("/broadcast/seconds"),
-            "mb_per_second": megabytes / most("/broadcast/seconds").max(f64::MIN_POSITIVE),
-            "p99_ms": most("/broadcast/p99_ms"),
-            "cpu_us": mean("/broadcast/cpu_us"),
-            "missing": sum("/broadcast/missing"),
-        },
-        "join": {
-            "seconds": most("/join/seconds"),
-            "cpu_us": mean("/join/cpu_us"),
-            "missing": sum("/join/missing"),
-        },
-        "leave_seconds": most("/leave_seconds"),
-        "leave_cpu_us": mean("/leave_cpu_us"),
-    })
+    let servers = (0..processes).map(|_| start(&command, files)).collect::<Result<Vec<_>, _>>()?;
+    let list = |number: &dyn Fn(&(Background, u16)) -> String| {
+        servers.iter().map(number).collect::<Vec<_>>().join(",")
+    };
+    let mut load = programs.rig("million");
+    load.args([list(&|(_, port)| port.to_string()), list(&|(server, _)| server.id().to_string())]);
+    load.arg(clients.to_string()).env("TABLES", tables.to_string());
+    let mut figures = generate(&load, files, SECONDS)?;
+    figures["tables"] = tables.into();
+    Ok(figures)
 }
 
 /// The limit of open files for a process that wants this many: less if it cannot be raised.
@@ -206,7 +153,7 @@ fn most_files(wanted: usize) -> Result<usize, String> {
     if hard < 2 * OTHER_FILES {
         return Err(format!("needs `ulimit -Hn {wanted}`, and at least {}", 2 * OTHER_FILES));
     }
-    println!("open files are limited to {hard}: a process serves {} clients", hard - OTHER_FILES);
+    println!("open files are limited to {hard} per table of descriptors");
     Ok(hard)
 }
 
@@ -244,7 +191,7 @@ fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
 
 impl Run {
     fn end(&mut self, server: Program, clients: usize, why: &str) {
-        let end = format!("{}, {} clients: {why}", server.title, grouped(clients as f64));
+        let end = format!("{}, {} clients: {why}", server.title, grouped(clients));
         println!("{end}");
         self.ends.push(end);
     }
@@ -256,7 +203,7 @@ impl Run {
 
     fn markdown(&self) -> String {
         let mut text = format!(
-            "{}.\n\n| server | clients / processes | lost | server's memory per client, bytes | kernel's memory per client (both ends), bytes | \
+            "{}.\n\n| server | clients / processes / descriptor tables | lost | server's memory per client, bytes | kernel's memory per client (both ends), bytes | \
              memory of the server with all clients / after they left, MiB | all connect, s / CPU per client, µs | \
              heartbeats, % of a core |\n|---|---|---|---|---|---|---|---|\n",
             self.run
@@ -265,10 +212,11 @@ impl Run {
             let figure = |pointer: &str| number(&step.figures, pointer);
             let _ = writeln!(
                 text,
-                "| {} | {} / {} | {} | {:.0} | {:.0} | {:.0} / {:.0} | {} / {} | {} |",
+                "| {} | {} / {} / {} | {} | {:.0} | {:.0} | {:.0} / {:.0} | {} / {} | {} |",
                 Self::title(step),
-                grouped(figure("/clients")),
+                grouped(figure("/clients") as usize),
                 figure("/processes"),
+                figure("/tables"),
                 figure("/lost"),
                 figure("/rss_per_client"),
                 figure("/kernel_per_client"),
@@ -288,7 +236,7 @@ impl Run {
                 text,
                 "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} |",
                 Self::title(step),
-                grouped(figure("/clients")),
+                grouped(figure("/clients") as usize),
                 rounded(figure("/broadcast/seconds")),
                 rounded(figure("/broadcast/mb_per_second")),
                 rounded(figure("/broadcast/p99_ms")),
@@ -331,52 +279,25 @@ impl Run {
     }
 }
 
-/// A number with blanks between thousands.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn the_page_shows_each_step_and_the_reason_of_the_last() {
         let figures = json!({
-            "clients": 100_000, "processes": 6, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
+            "clients": 100_000, "processes": 1, "tables": 7, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
             "broadcast": { "p99_ms": 250.0 },
         });
         let mut run = Run { run: "one day".to_owned(), steps: Vec::new(), ends: Vec::new() };
         run.steps.push(Step { server: "ours".to_owned(), figures });
         run.end(PROGRAMS[0], 1_000_000, "no memory");
         let text = run.markdown();
-        assert!(text.contains("| this project | 100 000 / 6 | 0 | 4000 |"), "{text}");
+        assert!(text.contains("| this project | 100 000 / 1 / 7 | 0 | 4000 |"), "{text}");
         assert!(text.contains("- this project, 1 000 000 clients: no memory"), "{text}");
         assert!(run.chart().contains("100 k"), "{}", run.chart());
-    }
-
-    #[test]
-    fn the_figures_of_several_processes_are_added() {
-        let shard = |clients, seconds| {
-            json!({
-                "clients": clients, "rss_per_client": clients, "error": null,
-                "broadcast": { "seconds": seconds, "mb_per_second": 10.0 },
-            })
-        };
-        let figures = total(&[shard(100, 1.0), shard(300, 2.0)]);
-        assert_eq!(figures["clients"], 400.0);
-        assert_eq!(figures["rss_per_client"], 200.0);
-        assert_eq!(figures["broadcast"]["seconds"], 2.0);
-        assert_eq!(figures["broadcast"]["mb_per_second"], 15.0);
-        assert_eq!(figures["processes"], 2);
     }
 
     #[test]

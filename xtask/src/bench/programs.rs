@@ -119,6 +119,7 @@ pub(super) fn start(server: &Command, files: usize) -> Result<(Background, u16),
 pub(super) fn generate(load: &Command, files: usize, seconds: u32) -> Result<Value, String> {
     let mut limited = Command::new("timeout");
     limited.arg(seconds.to_string()).arg(load.get_program()).args(load.get_args());
+    limited.envs(load.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let text = process::output(&mut pinned(&limited, "1", files))?;
     serde_json::from_str(&text).map_err(|error| format!("{load:?}: {error}: {text}"))
 }

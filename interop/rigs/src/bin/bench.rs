@@ -3,30 +3,25 @@
 //! Environment variables: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
 //! `RUNTIME` (`multi`, or `current` for one thread), `RAW=1` (`echo` and `ack` return their
 //! arguments undecoded), `TYPED=1` (they decode a struct), `TUNED=1` (one thread, and `TYPED=1` unless it is set),
-//! `DEFLATE=1` (WebSocket messages may be compressed).
+//! `DEFLATE=1` (WebSocket messages may be compressed), `TABLES` (1: with more, as many threads serve
+//! one port, each with a runtime and a table of descriptors of its own).
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, io, net::TcpListener, process::ExitCode, time::Duration};
 
 use engineio_server::PerMessageDeflate;
+use rigs::descriptors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use socketio_server::{
     Ack, Args, Binary, Data, HandlerError, Json, Server, ServerConfig, Socket, Values,
 };
+use tokio::{runtime, signal::unix};
 
 /// More sessions than a test opens.
 const MAX_SESSIONS: usize = 2_000_000;
 
 pub(crate) fn main() -> ExitCode {
-    let tuned = env::var("TUNED").is_ok_and(|value| value == "1");
-    let current = env::var("RUNTIME").map_or(tuned, |value| value == "current");
-    let mut runtime = if current {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    let result = runtime.enable_all().build().and_then(|runtime| runtime.block_on(run()));
-    match result {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -35,7 +30,9 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-async fn run() -> std::io::Result<()> {
+fn run() -> io::Result<()> {
+    let tuned = env::var("TUNED").is_ok_and(|value| value == "1");
+    let current = env::var("RUNTIME").map_or(tuned, |value| value == "current");
     let interval = Duration::from_millis(number("PING_INTERVAL", 25_000)?);
     let timeout = Duration::from_millis(number("PING_TIMEOUT", 20_000)?);
     let deflate = env::var("DEFLATE").is_ok_and(|value| value == "1");
@@ -47,11 +44,35 @@ async fn run() -> std::io::Result<()> {
             .per_message_deflate(deflate.then(PerMessageDeflate::default))
     }));
     declare(&io);
-    let port: u16 = number("PORT", 3000)?;
-    let listening = io.bind(("127.0.0.1", port)).await?;
-    println!("LISTENING on {}", listening.local_addr()?);
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    terminate.recv().await;
+    let tables = number("TABLES", 1)?;
+    let mut builder = if current || tables > 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        runtime::Builder::new_multi_thread()
+    };
+    let listeners = descriptors::listeners(number("PORT", 3000)?, tables)?;
+    let address = listeners.first().map(TcpListener::local_addr).transpose()?;
+    // The threads wake each other's runtimes, so all runtimes exist before the threads separate.
+    let runtimes =
+        listeners.into_iter().map(|listener| Ok((builder.enable_all().build()?, listener)));
+    let runtimes = runtimes.collect::<io::Result<Vec<_>>>()?;
+    let threads = descriptors::threads(runtimes, move |(runtime, listener)| {
+        runtime.block_on(serve(&io, listener))
+    });
+    if let Some(address) = address {
+        println!("LISTENING on {address}");
+    }
+    for thread in threads {
+        thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
+    }
+    Ok(())
+}
+
+/// Serves the connections of a listener until SIGTERM.
+async fn serve(io: &Server, listener: TcpListener) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    engineio_server::serve(listener, io.service(), io.engine().config());
+    unix::signal(unix::SignalKind::terminate())?.recv().await;
     io.close();
     io.ended().await;
     Ok(())
@@ -107,11 +128,11 @@ fn declare(io: &Server) {
     });
 }
 
-fn number<T: std::str::FromStr>(name: &str, default: T) -> std::io::Result<T> {
+fn number<T: std::str::FromStr>(name: &str, default: T) -> io::Result<T> {
     match env::var(name) {
         Ok(text) => text
             .parse()
-            .map_err(|_| std::io::Error::other(format!("{name}={text} is not a valid number"))),
+            .map_err(|_| io::Error::other(format!("{name}={text} is not a valid number"))),
         Err(_) => Ok(default),
     }
 }

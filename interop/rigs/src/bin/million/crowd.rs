@@ -1,5 +1,7 @@
 //! Clients of a few bytes each, on one thread: a socket, a state and the beginning of a message.
 
+mod tasks;
+
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
@@ -10,8 +12,8 @@ use engineio_parser::websocket::{Header, TEXT, encode};
 use mio::{Events, Interest, Poll, Token, event::Event, net::TcpStream};
 use socket2::{Domain, Socket, Type};
 
-/// Handshakes in progress. Less than the backlog of any server.
-const HANDSHAKES: usize = 256;
+pub(crate) use self::tasks::{Report, Task, work};
+
 /// Clients of each source address, each with a port of its own from this one on.
 const PORTS: usize = 50_000;
 const FIRST_PORT: usize = 10_000;
@@ -38,6 +40,10 @@ struct Client {
 
 pub(crate) struct Crowd {
     port: u16,
+    /// The number of this crowd. Each crowd has source addresses of its own.
+    number: u8,
+    /// Handshakes in progress at most. Less than the backlog of any server.
+    handshakes: usize,
     poll: Poll,
     events: Option<Events>,
     clients: Vec<Client>,
@@ -49,19 +55,25 @@ pub(crate) struct Crowd {
     failures: usize,
     error: Option<String>,
     pings: u64,
-    pub(crate) acks: usize,
-    /// When the broadcast began that the clients are receiving.
-    pub(crate) began: Instant,
-    /// When clients received the broadcast, in µs since `began`.
-    pub(crate) casts: Vec<u32>,
+    acks: usize,
+    epoch: Instant,
+    /// When clients received the broadcast, in µs since `epoch`.
+    casts: Vec<u32>,
 }
 
 impl Crowd {
-    pub(crate) fn new(port: u16) -> io::Result<Self> {
+    pub(crate) fn new(
+        port: u16,
+        number: u8,
+        handshakes: usize,
+        epoch: Instant,
+    ) -> io::Result<Self> {
         Ok(Self {
             port,
+            number,
+            handshakes,
             poll: Poll::new()?,
-            events: Some(Events::with_capacity(4096)),
+            events: Some(Events::with_capacity(1024)),
             clients: Vec::new(),
             buffer: vec![0; 256 * 1024],
             ready: 0,
@@ -70,35 +82,17 @@ impl Crowd {
             error: None,
             pings: 0,
             acks: 0,
-            began: Instant::now(),
+            epoch,
             casts: Vec::new(),
         })
     }
 
-    /// All clients, including those that have lost their connection.
-    pub(crate) fn len(&self) -> usize {
-        self.clients.len()
-    }
-
-    pub(crate) fn ready(&self) -> usize {
-        self.ready
-    }
-
-    pub(crate) fn pings(&self) -> u64 {
-        self.pings
-    }
-
-    /// Why the first of the clients failed.
-    pub(crate) fn error(&self) -> Option<&str> {
-        self.error.as_deref()
-    }
-
     /// Connects clients until there are `wanted` of them, or until many fail.
-    pub(crate) fn connect(&mut self, wanted: usize, patience: Duration) -> io::Result<()> {
+    fn connect(&mut self, wanted: usize, patience: Duration) -> io::Result<()> {
         self.clients.reserve_exact(wanted);
         self.casts.reserve_exact(wanted);
         while self.clients.len() < wanted && self.failures < FAILURES {
-            while self.opening < HANDSHAKES && self.clients.len() < wanted {
+            while self.opening < self.handshakes && self.clients.len() < wanted {
                 let index = self.clients.len();
                 match self.open(index) {
                     Ok(stream) => {
@@ -117,7 +111,7 @@ impl Crowd {
                 }
             }
             let enough = self.ready + 1;
-            let below = |crowd: &Self| crowd.opening < HANDSHAKES || crowd.ready >= enough;
+            let below = |crowd: &Self| crowd.opening < crowd.handshakes || crowd.ready >= enough;
             if !self.until(patience, below, |crowd| crowd.ready)? {
                 self.error.get_or_insert(format!("no handshake completed in {patience:?}"));
                 break;
@@ -127,14 +121,14 @@ impl Crowd {
         Ok(())
     }
 
-    /// Starts the connection of a client. Source addresses are 127.0.1.1 and following, because an
-    /// address has only 65 535 ports.
+    /// Starts the connection of a client. Source addresses are 127.0.1.1 and following, of the next
+    /// crowd 127.0.2.1 and following, because an address has only 65 535 ports.
     fn open(&self, index: usize) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         // The ports of an earlier run may still be in the state TIME_WAIT.
         socket.set_reuse_address(true)?;
-        let address = Ipv4Addr::new(127, 0, 1, (1 + index / PORTS) as u8);
+        let address = Ipv4Addr::new(127, 0, 1 + self.number, (1 + index / PORTS) as u8);
         let source = SocketAddr::from((address, (FIRST_PORT + index % PORTS) as u16));
         socket.bind(&source.into())?;
         match socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).into()) {
@@ -147,18 +141,9 @@ impl Crowd {
         Ok(stream)
     }
 
-    /// Serves the clients for this time.
-    pub(crate) fn wait(&mut self, time: Duration) -> io::Result<()> {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.turn()?;
-        }
-        Ok(())
-    }
-
     /// Serves the clients until `done`. Returns false if `progress` does not change during
     /// `patience`.
-    pub(crate) fn until(
+    fn until(
         &mut self,
         patience: Duration,
         done: impl Fn(&Self) -> bool,
@@ -177,7 +162,7 @@ impl Crowd {
     }
 
     /// Sends a message from the first client that is connected.
-    pub(crate) fn send_from_first(&mut self, payload: &[u8]) -> io::Result<()> {
+    fn send_from_first(&mut self, payload: &[u8]) -> io::Result<()> {
         for index in 0..self.clients.len() {
             if self.send(index, payload)? {
                 return Ok(());
@@ -187,7 +172,7 @@ impl Crowd {
     }
 
     /// Sends a message from a client. Returns false if the client is not connected.
-    pub(crate) fn send(&mut self, index: usize, payload: &[u8]) -> io::Result<bool> {
+    fn send(&mut self, index: usize, payload: &[u8]) -> io::Result<bool> {
         match self.clients.get_mut(index) {
             Some(client) if client.state == State::Ready => client.send(payload).map(|()| true),
             _ => Ok(false),
@@ -288,7 +273,7 @@ impl Crowd {
                         self.ready += 1;
                     }
                     [b'4', b'3', ..] => self.acks += 1,
-                    [b'4', b'2', ..] => self.casts.push(self.began.elapsed().as_micros() as u32),
+                    [b'4', b'2', ..] => self.casts.push(self.epoch.elapsed().as_micros() as u32),
                     _ => {}
                 }
             }
