@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Client(&'static str, &'static str),
     /// The CPU time before a client is answered while four others flood the server.
     Flood(&'static str),
+    /// The time to `decode` or `encode` one event without a connection.
+    Codec(&'static str),
 }
 
 pub(super) struct Case {
@@ -60,9 +62,10 @@ const SERVERS: &str = "ours ours-tuned socketioxide socketioxide-tuned node pyth
 const SERVERS_AND_JSON: &str =
     "ours ours-tuned socketioxide socketioxide-tuned node python floor floor-json";
 const CLIENTS: &str = "ours rust_socketio node";
+const CODECS: &str = "ours ours-tuned socketioxide socketioxide-tuned node floor-json";
 const FLOODED: &str = "ours ours-tuned socketioxide node";
 
-pub(super) const CASES: [Case; 24] = {
+pub(super) const CASES: [Case; 26] = {
     const fn of(
         name: &'static str,
         title: &'static str,
@@ -127,6 +130,8 @@ pub(super) const CASES: [Case; 24] = {
             // rust_socketio takes minutes to open some hundred polling connections.
             "ours node",
         ),
+        of("decode", "decode a small event", "ns", Kind::Codec("decode"), CODECS),
+        of("encode", "encode a small event", "ns", Kind::Codec("encode"), CODECS),
         of("flood-echo", "flood of `42[\"echo\"]`, 4 clients", "ms", Kind::Flood("echo"), FLOODED),
         of(
             "flood-json",
@@ -153,6 +158,6 @@ impl Case {
 
     /// Whether one round suffices: memory hardly varies, and a flood has many probes.
     pub(super) fn needs_one_round(&self) -> bool {
-        self.unit != "µs"
+        self.unit == "bytes" || matches!(self.kind, Kind::Flood(_))
     }
 }

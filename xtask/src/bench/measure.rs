@@ -91,6 +91,11 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
                 wrong: 0,
             })
         }
+        Kind::Codec(direction) => {
+            let mut codec = programs.codec(program);
+            let json = generate(codec.arg(direction), FILES, SECONDS)?;
+            Ok(Figure { cost: number(&json, "/ns"), ..Figure::default() })
+        }
         Kind::Client(in_flight, transport) => {
             let idle = in_flight == "0";
             let mut server = programs.server(PROGRAMS[0]);

@@ -48,7 +48,8 @@ impl Programs {
         // The server of the clients is always ours.
         peers("release", &["--bins"])?;
         if wants(&["ours-tuned", "socketioxide-tuned", "floor", "floor-json"]) {
-            let servers = ["--bin", "ours", "--bin", "socketioxide", "--bin", "floor"];
+            let mut servers = ["--bin", "ours", "--bin", "socketioxide", "--bin", "floor"].to_vec();
+            servers.extend(["--bin", "codecs"]);
             peers("best", &[&["--features", "mimalloc"][..], &servers].concat())?;
         }
         let node = workspace.target("interop");
@@ -94,6 +95,21 @@ impl Programs {
             "rust_socketio" => Command::new(self.peers.join("client_rust_socketio")),
             _ => Command::new(self.peers.join("client_ours")),
         }
+    }
+
+    /// The command that measures a codec.
+    pub(super) fn codec(&self, program: Program) -> Command {
+        let (folder, codec) = match program.name {
+            "ours-tuned" => (&self.best, "ours"),
+            "socketioxide" => (&self.peers, "socketioxide"),
+            "socketioxide-tuned" => (&self.best, "socketioxide"),
+            "floor-json" => (&self.best, "serde_json"),
+            "node" => return script("node", &self.node.join("codecs.mjs")),
+            _ => (&self.peers, "ours"),
+        };
+        let mut command = Command::new(folder.join("codecs"));
+        command.arg(codec);
+        command
     }
 
     pub(super) fn rig(&self, name: &str) -> Command {

@@ -90,10 +90,12 @@ impl Report {
         let servers = |case: &Case| matches!(case.kind, Kind::Load(_));
         let clients = |case: &Case| matches!(case.kind, Kind::Client(..));
         let floods = |case: &Case| matches!(case.kind, Kind::Flood(_));
+        let codecs = |case: &Case| matches!(case.kind, Kind::Codec(_));
         let mut text = self.origin() + "\n";
         for (title, select, figure) in [
             ("Cost", &servers as &dyn Fn(&Case) -> bool, false),
             ("Latency in µs, p50 / p99", &servers, true),
+            ("Codecs", &codecs, false),
             ("Clients", &clients, false),
             ("Fairness", &floods, false),
         ] {
@@ -196,11 +198,14 @@ impl Report {
         all.save(&json)?;
         write(&root.join(CHART), &chart::bars(&all))?;
         let servers = |case: &Case| matches!(case.kind, Kind::Load(_));
+        let codecs = |case: &Case| matches!(case.kind, Kind::Codec(_));
         let others = |case: &Case| matches!(case.kind, Kind::Client(..));
+        let with_json = [&IN_README[..], &["floor-json"]].concat();
         let readme = format!(
-            "![CPU time per message of the servers, relative to Node's]({CHART})\n\n{}\n\n{}\n{}",
+            "![CPU time per message of the servers, relative to Node's]({CHART})\n\n{}\n\n{}\n{}\n{}",
             all.origin(),
             all.table(&IN_README, &servers, false),
+            all.table(&with_json, &codecs, false),
             all.table(&IN_README, &others, false),
         );
         fill(&root.join(README), "table", &readme)?;
