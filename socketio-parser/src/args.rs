@@ -52,7 +52,7 @@ pub struct Args {
     list: usize,
     /// The range of the event's name in the text, without quotes. Empty if there is no event or
     /// `name` is set.
-    event: (usize, usize),
+    event: Span,
     /// The position of the first argument, or of the list's `]`.
     first: usize,
     /// The event's name if it is not a slice of the text, because it contained escapes or was a
@@ -60,6 +60,9 @@ pub struct Args {
     name: Option<Box<str>>,
     attachments: Attachments,
 }
+
+/// The start and end of a part of the text.
+type Span = (usize, usize);
 
 impl Args {
     /// Returns the name of the event. It is empty for an acknowledgement, and for an event without
@@ -227,67 +230,57 @@ impl Args {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let mut scanner = Scanner::new(&text, list, limits.max_depth);
-        let mut args = Self { list, ..Self::none() };
-        let scanned = args.scan(&mut scanner, event);
-        let (name, end) = scanned.ok_or_else(|| scanner.error())?;
-        if let Some(name) = name {
-            args.set_event(&text, name, limits)?;
-        }
+        let scanned = scan(&mut scanner, event);
+        let (name, first, end) = scanned.ok_or_else(|| scanner.error())?;
+        let (event, name) = match name {
+            Some(name) => event_name(&text, name, limits)?,
+            None => ((0, 0), None),
+        };
         if let Some(trimmed) = text.get(..end).filter(|_| end < text.len()) {
             text = text.slice_ref(trimmed);
         }
-        args.text = text;
-        Ok(args)
+        Ok(Self { text, list, event, first, name, attachments: None })
     }
+}
 
-    /// Scans the list and records the position of the first argument. Returns the name and the end
-    /// of the list.
-    #[inline]
-    fn scan(
-        &mut self,
-        scanner: &mut Scanner<'_>,
-        event: bool,
-    ) -> Option<(Option<EventName>, usize)> {
-        scanner.open_list()?;
-        let name = if event { Some(scanner.event_name()?) } else { None };
-        let at_item = if event { scanner.comma() } else { !scanner.at(b']') };
-        self.first = scanner.next_pos();
-        scanner.rest_of_list(at_item)?;
-        let end = scanner.pos();
-        scanner.end()?;
-        Some((name, end))
-    }
+/// Scans a list. Returns the name of its event, the position of its first argument, and its end.
+#[inline]
+fn scan(scanner: &mut Scanner<'_>, event: bool) -> Option<(Option<EventName>, usize, usize)> {
+    scanner.open_list()?;
+    let name = if event { Some(scanner.event_name()?) } else { None };
+    let at_item = if event { scanner.comma() } else { !scanner.at(b']') };
+    let first = scanner.next_pos();
+    scanner.rest_of_list(at_item)?;
+    let end = scanner.pos();
+    scanner.end()?;
+    Some((name, first, end))
+}
 
-    fn set_event(
-        &mut self,
-        text: &str,
-        name: EventName,
-        limits: &Limits,
-    ) -> Result<(), DecodeError> {
-        let slice = |start, end| text.get(start..end).unwrap_or_default();
-        match name {
-            EventName::Plain(start, end) => self.event = (start, end),
-            EventName::Escaped(start, end) => {
-                self.name = Some(text::unquote(slice(start, end)).into());
-            }
-            EventName::Number(start, end) => {
-                let number =
-                    f64::from_str(slice(start, end)).map_err(|_| DecodeError::InvalidPayload)?;
-                self.name = Some(json::js_number(number).into());
-            }
+/// Checks the name of an event. Returns its position, or the name itself if its text differs.
+#[inline]
+fn event_name(
+    text: &str,
+    name: EventName,
+    limits: &Limits,
+) -> Result<(Span, Option<Box<str>>), DecodeError> {
+    let slice = |start, end| text.get(start..end).unwrap_or_default();
+    let (position, name) = match name {
+        EventName::Plain(start, end) => ((start, end), None),
+        EventName::Escaped(start, end) => ((0, 0), Some(text::unquote(slice(start, end)).into())),
+        EventName::Number(start, end) => {
+            let number =
+                f64::from_str(slice(start, end)).map_err(|_| DecodeError::InvalidPayload)?;
+            ((0, 0), Some(json::js_number(number).into()))
         }
-        let name = match &self.name {
-            Some(name) => name,
-            None => slice(self.event.0, self.event.1),
-        };
-        if name.len() > limits.max_event_name {
-            return Err(DecodeError::EventNameTooLong { limit: limits.max_event_name });
-        }
-        if is_reserved(name) {
-            return Err(DecodeError::InvalidPayload);
-        }
-        Ok(())
+    };
+    let checked = name.as_deref().unwrap_or_else(|| slice(position.0, position.1));
+    if checked.len() > limits.max_event_name {
+        return Err(DecodeError::EventNameTooLong { limit: limits.max_event_name });
     }
+    if is_reserved(checked) {
+        return Err(DecodeError::InvalidPayload);
+    }
+    Ok((position, name))
 }
 
 impl PartialEq for Args {

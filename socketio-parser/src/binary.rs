@@ -332,6 +332,7 @@ pub(crate) fn index(num: f64) -> Option<usize> {
 struct Guard(Scope);
 
 impl Guard {
+    #[inline]
     fn enter(mode: Mode) -> Self {
         let outer = SCOPE.get();
         SCOPE.set(Scope { mode, from: outer.attached, attached: outer.attached });
@@ -340,6 +341,7 @@ impl Guard {
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
         if SCOPE.replace(self.0).attached > self.0.attached {
             // The list is empty already, except after an error or a panic.

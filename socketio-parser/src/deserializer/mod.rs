@@ -46,6 +46,7 @@ impl<'de> JsonDeserializer<'de> {
     }
 
     /// Advances to the next item of an open list. Returns `false` at the end of the list.
+    #[inline]
     pub(crate) fn more(&mut self, end: u8) -> Result<bool, Error> {
         let mut next = self.peek()?;
         if next == b',' {
@@ -68,6 +69,7 @@ impl<'de> JsonDeserializer<'de> {
     }
 
     /// Consumes the closing bracket of a list or object. Returns an error if items are left.
+    #[inline]
     fn close(&mut self, end: u8) -> Result<(), Error> {
         if self.more(end)? {
             return Err(Error::custom("more items than expected"));
@@ -139,8 +141,12 @@ impl<'de> JsonDeserializer<'de> {
     }
 
     /// If the next object is a placeholder, skips it and returns its attachment.
+    #[inline]
     fn attachment(&mut self) -> Result<Option<&'de [u8]>, Error> {
-        let Some(attached) = self.attached else { return Ok(None) };
+        self.attached.map_or(Ok(None), |attached| self.attachment_of(attached))
+    }
+
+    fn attachment_of(&mut self, attached: &'de Attached) -> Result<Option<&'de [u8]>, Error> {
         while attached.places.get(self.place).is_some_and(|place| place.at < self.pos) {
             self.place += 1;
         }
