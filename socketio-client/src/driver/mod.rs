@@ -236,8 +236,8 @@ impl Driver {
         }
         self.namespaces.extend(added.into_iter().map(Namespace::new));
         if self.namespaces.len() > MAX_UNINDEXED {
-            let names = self.namespaces.iter().map(|namespace| namespace.slot.nsp().clone());
-            self.index.extend(names.zip(0..).skip(self.index.len()));
+            let added = self.namespaces.iter().zip(0..).skip(self.index.len());
+            self.index.extend(added.map(|(it, position)| (it.slot.nsp().clone(), position)));
         }
         if close {
             self.close_connection(DisconnectReason::ForcedClose, None);
