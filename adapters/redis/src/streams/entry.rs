@@ -5,7 +5,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError};
-use socketio_parser::Nsp;
+use socketio_parser::{Nsp, Value as Data};
 
 /// The id of an entry: a time in milliseconds and a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,10 +170,24 @@ pub(super) fn data(only_plaintext: bool, message: &Message) -> Option<String> {
     match message.body.data_to_json() {
         Ok(json) => json,
         Err(_) if only_plaintext => {
-            let json = message.body.to_value().map(|data| Format::Json.write(&data));
+            let data = message.body.to_value().map(without_binary);
+            let json = data.map(|data| Format::Json.write(&data));
             json.map(|json| String::from_utf8_lossy(&json).into_owned())
         }
         Err(_) => message.body.data_to_msgpack().map(|data| STANDARD.encode(data)),
+    }
+}
+
+/// Replaces binary by `null`.
+fn without_binary(data: Data) -> Data {
+    match data {
+        Data::Binary(_) => Data::Null,
+        Data::Array(items) => Data::Array(items.into_iter().map(without_binary).collect()),
+        Data::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| (name, without_binary(value)));
+            Data::Object(members.collect())
+        }
+        other => other,
     }
 }
 
@@ -282,5 +296,17 @@ mod tests {
             assert!(matches!(entry.message(&less), Err(MessageError::TooLarge { .. })));
             assert!(matches!(append(less), Err(MessageError::TooLarge { .. })));
         }
+    }
+
+    #[test]
+    fn binary_becomes_null_in_an_entry_of_plain_text() {
+        use socketio_adapter::{Selection, event_args};
+        use socketio_parser::Binary;
+
+        let args = event_args("x", &(1, Binary(vec![1, 2].into()))).unwrap();
+        let body = Body::Broadcast { args, selection: Selection::default(), request: None };
+        let message = Message { uid: "u".into(), nsp: Nsp::root(), body, seq: None };
+        let json = r#"{"packet":{"type":2,"data":["x",1,null]},"opts":{"rooms":[],"except":[],"flags":{}}}"#;
+        assert_eq!(data(true, &message).as_deref(), Some(json));
     }
 }
