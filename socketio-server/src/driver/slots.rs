@@ -98,6 +98,10 @@ impl Slots {
         self.list.is_empty()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &NamespaceSlot> {
+        self.list.iter()
+    }
+
     pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut NamespaceSlot> {
         self.list.get_mut(at)
     }
