@@ -8,7 +8,8 @@ pub(crate) mod webtransport;
 
 use std::{
     io,
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,6 +18,7 @@ use engineio_parser::{
     internal::PackedFrames,
     session::{Input, Loss},
 };
+use tokio::io::{AsyncRead, ReadBuf};
 
 use self::websocket::WebSocket;
 #[cfg(feature = "webtransport")]
@@ -31,6 +33,21 @@ const READ_SIZE: usize = 64 * 1024;
 
 thread_local! {
     static READ_BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Reads at most `limit` bytes once and passes them to `store`. There are none at the end.
+fn poll_read_some<T>(
+    stream: Pin<&mut (impl AsyncRead + ?Sized)>,
+    cx: &mut Context<'_>,
+    limit: usize,
+    store: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(READ_SIZE, 0);
+        let mut read = ReadBuf::new(buffer.get_mut(..limit).unwrap_or_default());
+        ready!(stream.poll_read(cx, &mut read))?;
+        Poll::Ready(Ok(store(read.filled())))
+    })
 }
 
 /// A connection that carries the messages of one session.
@@ -89,14 +106,41 @@ impl MessageTransport {
     /// Checks whether the peer is connected while its messages are not read. Received bytes are
     /// stored undecoded, up to a limit. When the limit is reached ([`PeerStatus::buffer_full`]),
     /// only the end of the connection can be noticed, and only by calling this again after a while.
+    /// The end is reported once (`ended`).
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
-        dispatch!(self, it => it.poll_watch(cx))
+        let mut status = PeerStatus::default();
+        if *self.ended() {
+            return status;
+        }
+        while status.lost.is_none() {
+            let room = dispatch!(self, it => it.room());
+            if room == 0 {
+                status.buffer_full = true;
+                if let Poll::Ready(loss) = dispatch!(self, it => it.poll_closed(cx)) {
+                    status.lost = Some(loss);
+                }
+                break;
+            }
+            match dispatch!(self, it => it.poll_store(cx, room)) {
+                Poll::Ready(None) => status.heard = true,
+                Poll::Ready(lost) => status.lost = lost,
+                Poll::Pending => break,
+            }
+        }
+        *self.ended() = status.lost.is_some();
+        status
     }
 
     /// Returns whether something waits that arrived since the last call: bytes, more than may be
     /// stored, or the end of the connection. The next read reports the end again.
     pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
-        dispatch!(self, it => it.poll_arrived(cx))
+        let status = self.poll_watch(cx);
+        *self.ended() = false;
+        status.heard || status.buffer_full || status.lost.is_some()
+    }
+
+    fn ended(&mut self) -> &mut bool {
+        dispatch!(self, it => &mut it.ended)
     }
 
     /// Returns how many bytes the stream has not accepted yet.

@@ -45,7 +45,7 @@ use self::{
     undecoded::Undecoded,
     write::Writer,
 };
-use super::{MAX_UNDECODED, PeerStatus, READ_BUFFER, READ_SIZE};
+use super::{MAX_UNDECODED, READ_BUFFER, READ_SIZE, poll_read_some};
 use crate::{stall::StallGuard, stats::RefusedCounters, turn::Turn};
 
 /// How many bytes are compressed before they are written.
@@ -57,8 +57,8 @@ pub(crate) struct WebSocket {
     /// Bytes that are not decoded yet. Initially those that the HTTP server had read after the
     /// request. Boxed, because most connections have none.
     undecoded: Option<Box<Undecoded>>,
-    /// The peer has closed the connection, or the stream has failed.
-    ended: bool,
+    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
+    pub(super) ended: bool,
     reader: Reader,
     writer: Writer,
     /// Set if compression was negotiated.
@@ -137,45 +137,30 @@ impl WebSocket {
         })
     }
 
-    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
-    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
-        let mut status = PeerStatus::default();
-        if self.ended {
-            return status;
-        }
-        while status.lost.is_none() {
-            let room = self.undecoded.as_ref().map_or(MAX_UNDECODED, |it| it.room());
-            if room == 0 {
-                status.buffer_full = true;
-                status.lost = self.io.is_closed().then_some(Loss::Closed);
-                break;
-            }
-            let undecoded = &mut self.undecoded;
-            let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                buffer.resize(READ_SIZE, 0);
-                let mut read = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
-                let result = ready!(self.io.stream().poll_read(cx, &mut read));
-                if !read.filled().is_empty() {
-                    undecoded.get_or_insert_default().push(read.filled());
-                }
-                Poll::Ready(result.map(|()| read.filled().len()))
-            });
-            match read {
-                Poll::Ready(Ok(0)) => status.lost = Some(Loss::Closed),
-                Poll::Ready(Ok(_)) => status.heard = true,
-                Poll::Ready(Err(_)) => status.lost = Some(Loss::Failed),
-                Poll::Pending => break,
-            }
-        }
-        self.ended = status.lost.is_some();
-        status
+    /// Returns how many more bytes may be read while the messages are not.
+    pub(super) fn room(&self) -> usize {
+        self.undecoded.as_ref().map_or(MAX_UNDECODED, |it| it.room())
     }
 
-    /// See [`MessageTransport::poll_arrived`](super::MessageTransport::poll_arrived).
-    pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
-        let status = self.poll_watch(cx);
-        self.ended = false;
-        status.heard || status.buffer_full || status.lost.is_some()
+    /// Reads at most `limit` bytes, which stay undecoded.
+    pub(super) fn poll_store(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Loss>> {
+        let undecoded = &mut self.undecoded;
+        let read = poll_read_some(self.io.stream(), cx, limit, |bytes| match bytes.is_empty() {
+            true => Some(Loss::Closed),
+            false => {
+                undecoded.get_or_insert_default().push(bytes);
+                None
+            }
+        });
+        read.map(|read| read.unwrap_or(Some(Loss::Failed)))
+    }
+
+    /// Resolves if the peer has closed the connection, as far as [`Io::is_closed`] can tell.
+    pub(super) fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<Loss> {
+        match self.io.is_closed() {
+            true => Poll::Ready(Loss::Closed),
+            false => Poll::Pending,
+        }
     }
 
     /// Decodes bytes until the turn is over. Returns how many bytes were decoded.

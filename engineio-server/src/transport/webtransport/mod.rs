@@ -16,13 +16,10 @@ use engineio_parser::{
     webtransport::{Decoder, wire_frame},
 };
 use quinn::{RecvStream, SendStream};
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use self::http3::{Http3Session, StreamError};
-use super::{MAX_UNDECODED, PeerStatus, READ_BUFFER, READ_SIZE, websocket::write::Writer};
+use super::{MAX_UNDECODED, READ_SIZE, poll_read_some, websocket::write::Writer};
 use crate::{stats::RefusedCounters, turn::Turn};
 
 /// Maximum size of the first packet in bytes: `0`, or `0{"sid":"…"}`.
@@ -36,8 +33,8 @@ pub(crate) struct WebTransport {
     decoder: Decoder,
     /// The turn ended before all received bytes were decoded.
     undecoded: bool,
-    /// The peer has closed the session, or it has failed.
-    ended: bool,
+    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
+    pub(super) ended: bool,
     writer: Writer,
 }
 
@@ -113,46 +110,28 @@ impl WebTransport {
         }
     }
 
-    /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
-    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> PeerStatus {
-        let mut status = PeerStatus::default();
-        if self.ended {
-            return status;
-        }
-        while status.lost.is_none() {
-            let room = MAX_UNDECODED.saturating_sub(self.decoder.buffered());
-            if room == 0 {
-                status.buffer_full = true;
-                if let Poll::Ready(loss) = self.session.poll_closed(cx) {
-                    status.lost = Some(loss);
-                }
-                break;
-            }
-            match self.poll_fill(cx, room) {
-                Poll::Ready(Ok(_)) => (status.heard, self.undecoded) = (true, true),
-                Poll::Ready(Err(loss)) => status.lost = Some(loss),
-                Poll::Pending => break,
-            }
-        }
-        self.ended = status.lost.is_some();
-        status
+    /// Returns how many more bytes may be read while the messages are not.
+    pub(super) fn room(&self) -> usize {
+        MAX_UNDECODED.saturating_sub(self.decoder.buffered())
     }
 
-    /// See [`MessageTransport::poll_arrived`](super::MessageTransport::poll_arrived).
-    pub(crate) fn poll_arrived(&mut self, cx: &mut Context<'_>) -> bool {
-        let status = self.poll_watch(cx);
-        self.ended = false;
-        status.heard || status.buffer_full || status.lost.is_some()
+    /// Reads at most `limit` bytes, which stay undecoded.
+    pub(super) fn poll_store(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Option<Loss>> {
+        let loss = ready!(self.poll_fill(cx, limit)).err();
+        self.undecoded |= loss.is_none();
+        Poll::Ready(loss)
+    }
+
+    /// See [`Http3Session::poll_closed`].
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Loss> {
+        self.session.poll_closed(cx)
     }
 
     /// Reads at most `limit` bytes into the decoder. Returns how many, or how the session ended.
     fn poll_fill(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<Result<usize, Loss>> {
-        let read = READ_BUFFER.with_borrow_mut(|buffer| {
-            buffer.resize(READ_SIZE, 0);
-            let mut read = ReadBuf::new(buffer.get_mut(..limit).unwrap_or_default());
-            ready!(Pin::new(&mut self.recv).poll_read(cx, &mut read))?;
-            self.decoder.push(read.filled());
-            Poll::Ready(io::Result::Ok(read.filled().len()))
+        let read = poll_read_some(Pin::new(&mut self.recv), cx, limit, |bytes| {
+            self.decoder.push(bytes);
+            bytes.len()
         });
         match read {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(Loss::Closed)),
