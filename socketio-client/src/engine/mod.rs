@@ -7,6 +7,7 @@ mod http;
 mod message_transport;
 mod options;
 mod session;
+mod unwritten;
 mod websocket;
 #[cfg(feature = "webtransport")]
 mod webtransport;

@@ -1,8 +1,8 @@
 //! Writes frames to the server: masks them and combines them into few writes.
 
 use std::{
-    cell::{Cell, RefCell},
-    io, mem,
+    cell::RefCell,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,21 +10,16 @@ use std::{
 use engineio_parser::websocket::{CLOSE, MAX_HEADER, apply_mask, header};
 use tokio::io::AsyncWrite;
 
-/// The capacity that an emptied buffer retains, in bytes.
-const RETAINED_CAPACITY: usize = 8 * 1024;
+use crate::engine::unwritten::Unwritten;
 
 thread_local! {
-    /// An empty buffer that has memory. A connection owns a buffer only while bytes wait.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static MASKS: RefCell<Masks> = const { RefCell::new(Masks { pool: [[0; 4]; 64], left: 0 }) };
 }
 
-/// The bytes that were sent and that the stream has not taken yet.
+/// The frames that the stream has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    bytes: Vec<u8>,
-    /// How many of the bytes are written.
-    written: usize,
+    unwritten: Unwritten,
     /// Whether the stream may buffer written bytes, as TLS does.
     unflushed: bool,
 }
@@ -32,12 +27,12 @@ pub(super) struct Writer {
 impl Writer {
     /// Returns whether everything was written.
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && !self.unflushed
+        self.unwritten.is_empty() && !self.unflushed
     }
 
     /// Returns the number of bytes that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.bytes.len() - self.written
+        self.unwritten.waiting()
     }
 
     /// Adds a frame with this first byte. Its payload is `head` followed by `tail`.
@@ -47,20 +42,14 @@ impl Writer {
     /// The system has no randomness for the mask.
     pub(super) fn push(&mut self, first: u8, head: &[u8], tail: &[u8]) -> io::Result<()> {
         let mask = MASKS.with_borrow_mut(Masks::next)?;
-        if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.take();
-        }
-        if self.written > self.waiting() {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
         let len = head.len() + tail.len();
-        self.bytes.reserve(MAX_HEADER + len);
-        self.bytes.extend_from_slice(header(first, len, Some(mask)).as_ref());
-        let payload = self.bytes.len();
-        self.bytes.extend_from_slice(head);
-        self.bytes.extend_from_slice(tail);
-        apply_mask(self.bytes.get_mut(payload..).unwrap_or_default(), mask);
+        let bytes = self.unwritten.buffer();
+        bytes.reserve(MAX_HEADER + len);
+        bytes.extend_from_slice(header(first, len, Some(mask)).as_ref());
+        let payload = bytes.len();
+        bytes.extend_from_slice(head);
+        bytes.extend_from_slice(tail);
+        apply_mask(bytes.get_mut(payload..).unwrap_or_default(), mask);
         Ok(())
     }
 
@@ -76,22 +65,16 @@ impl Writer {
         mut stream: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.waiting() > 0 {
-            let left = self.bytes.get(self.written..).unwrap_or_default();
-            let written = ready!(Pin::new(&mut stream).poll_write(cx, left))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += written;
-            self.unflushed = true;
-        }
-        self.written = 0;
-        let mut bytes = mem::take(&mut self.bytes);
-        if bytes.capacity() > 0 {
-            bytes.clear();
-            bytes.shrink_to(RETAINED_CAPACITY);
-            SPARE.set(bytes);
-        }
+        let unflushed = &mut self.unflushed;
+        let written = self.unwritten.poll_write(|bytes| {
+            let written = ready!(Pin::new(&mut stream).poll_write(cx, bytes))?;
+            *unflushed = true;
+            Poll::Ready(match written {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                written => io::Result::Ok(written),
+            })
+        });
+        ready!(written)?;
         if self.unflushed {
             ready!(Pin::new(&mut stream).poll_flush(cx))?;
             self.unflushed = false;
@@ -176,8 +159,7 @@ mod tests {
         assert!(writer.poll_flush(&mut stream, &mut cx).is_pending());
         assert!(!writer.is_empty(), "bytes buffered by the stream still wait");
         assert!(writer.poll_flush(&mut stream, &mut cx).is_ready());
-        assert!(writer.is_empty() && writer.bytes.capacity() == 0);
-        assert!(SPARE.take().capacity() > 0, "the second flush dropped the spare buffer");
+        assert!(writer.is_empty());
 
         let mut server = WebSocketContext::new(Role::Server, None);
         let mut stream = Cursor::new(stream.taken);
@@ -185,15 +167,5 @@ mod tests {
             assert_eq!(&server.read(&mut stream).unwrap().into_data()[..], payload);
         }
         assert!(server.read(&mut stream).unwrap().is_close());
-    }
-
-    #[test]
-    fn a_slow_stream_does_not_let_the_buffer_grow() {
-        let mut writer = Writer::default();
-        for _ in 0..1000 {
-            writer.push(BINARY, &[], &[0; 100]).unwrap();
-            writer.written += writer.waiting() - 50;
-        }
-        assert!(writer.bytes.len() < 1000, "{}", writer.bytes.len());
     }
 }

@@ -3,7 +3,6 @@
 mod connect;
 mod http3;
 mod tls;
-mod writer;
 
 use std::{
     future::Future,
@@ -16,17 +15,18 @@ use std::{
 use engineio_parser::{
     Frame, FramingError, PacketType, Transport,
     session::{Input, Loss, Session},
-    webtransport::Decoder,
+    webtransport::{Decoder, encode},
 };
 use quinn::{RecvStream, SendStream, WriteError};
 use tokio::time::{Sleep, sleep};
 
 pub(super) use self::tls::{Quic, quic};
-use self::{connect::connect, http3::Http3Session, writer::Writer};
+use self::{connect::connect, http3::Http3Session};
 use super::{
     config::Shared,
     error::RequestError,
     message_transport::{BATCH, MessageTransport},
+    unwritten::Unwritten,
 };
 
 /// How many bytes one read of the stream returns at most.
@@ -42,7 +42,7 @@ pub(super) struct WebTransport {
     recv: RecvStream,
     decoder: Decoder,
     max_payload: usize,
-    writer: Writer,
+    unwritten: Unwritten,
     filled: bool,
     /// The timer that stands for a confirmation.
     confirmation: Option<Pin<Box<Sleep>>>,
@@ -55,6 +55,13 @@ type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 fn stopped(stream: &SendStream) -> Stopped {
     let stopped = stream.stopped();
     Box::pin(async move { drop(stopped.await) })
+}
+
+fn push(unwritten: &mut Unwritten, frame: &Frame) {
+    let (header, packet) = encode(frame);
+    let bytes = unwritten.buffer();
+    bytes.extend_from_slice(header.as_ref());
+    bytes.extend_from_slice(&packet);
 }
 
 enum Closing {
@@ -72,20 +79,21 @@ impl WebTransport {
     pub(super) async fn open(shared: &Shared, sid: &str) -> Result<Self, RequestError> {
         let session = connect(shared, sid).await?;
         let (head, send, recv) = session.open_stream().await?;
-        let mut writer = Writer::new(head);
+        let mut unwritten = Unwritten::default();
+        unwritten.buffer().extend_from_slice(&head);
         let max_payload = shared.options.max_payload;
         let data = match sid {
             "" => String::new(),
             sid => serde_json::json!({ "sid": sid }).to_string(),
         };
-        writer.push(&Frame::text(PacketType::Open, &data));
+        push(&mut unwritten, &Frame::text(PacketType::Open, &data));
         Ok(Self {
             session,
             send,
             recv,
             decoder: Decoder::new(max_payload as u64),
             max_payload,
-            writer,
+            unwritten,
             filled: false,
             confirmation: None,
             closing: Closing::NotStarted,
@@ -114,7 +122,7 @@ impl WebTransport {
 
     /// Writes everything that waits.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        self.writer.poll_flush(&mut self.send, cx)
+        self.unwritten.poll_write(|bytes| Pin::new(&mut self.send).poll_write(cx, bytes))
     }
 
     /// Returns why the connection failed.
@@ -132,7 +140,7 @@ impl MessageTransport for WebTransport {
     }
 
     fn is_writable(&self) -> bool {
-        self.writer.is_empty()
+        self.unwritten.is_empty()
     }
 
     fn buffered(&self) -> usize {
@@ -170,13 +178,13 @@ impl MessageTransport for WebTransport {
     ) -> Result<bool, RequestError> {
         let mut taken = false;
         loop {
-            while self.writer.waiting() < BATCH
+            while self.unwritten.waiting() < BATCH
                 && let Some(frame) = session.poll_transmit(Transport::WebTransport, usize::MAX)
             {
                 taken = true;
-                self.writer.push(&frame);
+                push(&mut self.unwritten, &frame);
             }
-            if self.writer.is_empty() {
+            if self.unwritten.is_empty() {
                 return Ok(taken);
             }
             match self.poll_flush(cx) {
@@ -190,7 +198,7 @@ impl MessageTransport for WebTransport {
                 }
                 Poll::Ready(Err(_)) => {
                     // The next read reports the end, after the last messages of the server.
-                    self.writer = Writer::default();
+                    self.unwritten = Unwritten::default();
                     cx.waker().wake_by_ref();
                     return Ok(taken);
                 }
@@ -201,7 +209,7 @@ impl MessageTransport for WebTransport {
     /// Waits for two round trips after the last write, because QUIC does not tell which bytes of a
     /// stream have arrived.
     fn poll_confirmed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.writer.is_empty() {
+        if !self.unwritten.is_empty() {
             let _ = self.poll_flush(cx);
             return Poll::Pending;
         }
