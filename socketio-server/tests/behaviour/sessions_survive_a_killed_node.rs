@@ -70,6 +70,26 @@ async fn two_claims_for_the_session_of_a_killed_node_restore_it_once() {
 }
 
 #[tokio::test]
+async fn a_session_that_the_store_refuses_does_not_hold_up_the_others() {
+    let cluster = cluster();
+    let (mut one, engine) = node(&cluster).await;
+    let (_large_client, large, large_pid) = one.client().await;
+    let (_client, socket, pid) = one.client().await;
+    until(|| engine.written() == 2).await;
+    engine.refuse(&large_pid);
+    large.join("too many rooms").unwrap();
+    socket.join("1").unwrap();
+    until(|| engine.refusals() == 1 && engine.written_for(&pid) == 2).await;
+    for (before, room) in (2..).zip(["2", "3", "4"]) {
+        socket.join(room).unwrap();
+        until(|| engine.written_for(&pid) > before).await;
+    }
+    assert_eq!(engine.refusals(), 1, "the refused session has not changed");
+    large.leave("too many rooms");
+    until(|| engine.refusals() == 2).await;
+}
+
+#[tokio::test]
 async fn a_session_that_ends_deliberately_leaves_nothing_in_the_store() {
     let cluster = cluster();
     let (mut one, engine) = node(&cluster).await;

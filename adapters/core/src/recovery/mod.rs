@@ -6,13 +6,21 @@
 //! of delivery, and the sessions that can be recovered. The `Trail` of a socket records which of
 //! those events the socket was sent. None of these types reads a clock.
 
+mod compare_and_set;
 mod handover;
 mod log;
 mod store;
 mod trail;
 
-pub use self::handover::{Handover, HandoverRequest};
-pub use self::store::{Missed, Offset, Page, PageSize, SavedSession, SessionStore, TakeOutcome};
+pub use self::{
+    handover::{Handover, HandoverRequest},
+    store::{
+        Missed, Offset, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome,
+    },
+};
+// Serves the back-ends of this workspace.
+#[doc(hidden)]
+pub use self::compare_and_set::{CompareAndSet, Found, StoredSession};
 // The server's own log, which no back-end needs.
 #[doc(hidden)]
 pub use self::{

@@ -1,7 +1,7 @@
 //! The store of sessions that every node of a cluster can restore. An engine with a log and keys
 //! provides it.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytestring::ByteString;
 use socketio_parser::{Args, Nsp, Object, Value, value};
@@ -14,6 +14,9 @@ use crate::{
     msgpack,
     selection::{Room, Selection},
 };
+
+/// Number of sessions that are stored at the same time.
+const MAX_CONCURRENT: usize = 64;
 
 /// The position of a message in an engine's log, in the format of the engine. A returning client
 /// reports the offset of its last event. An offset from a client is not trusted to have the right
@@ -40,8 +43,10 @@ pub trait SessionStore: Send + Sync {
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>>;
 
-    /// Stores several sessions for `ttl`, like [`persist`](Self::persist). The default
-    /// implementation stores one after another.
+    /// Stores several sessions for `ttl`, like [`persist`](Self::persist). Returns the sessions that
+    /// the engine refuses ([`AdapterError::Refused`]), for example because of their size. They do
+    /// not prevent the others from being stored. The default implementation stores at most
+    /// 64 sessions at the same time.
     ///
     /// # Errors
     ///
@@ -50,12 +55,22 @@ pub trait SessionStore: Send + Sync {
         &self,
         sessions: Vec<SavedSession>,
         ttl: Duration,
-    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+    ) -> BoxFuture<'_, Result<Vec<RefusedSession>, AdapterError>> {
         Box::pin(async move {
-            for session in sessions {
-                self.persist(session, ttl).await?;
-            }
-            Ok(())
+            let calls = sessions.into_iter().map(|session| {
+                let pid = session.pid.clone();
+                (pid, self.persist(session, ttl))
+            });
+            let (mut refused, mut failed) = (Vec::new(), None);
+            for_each_concurrent(calls, MAX_CONCURRENT, |pid, result| match result {
+                Ok(()) => {}
+                Err(error @ AdapterError::Refused(_)) => {
+                    refused.push(RefusedSession { pid, error });
+                }
+                Err(error) => failed = Some(error),
+            })
+            .await;
+            failed.map_or(Ok(refused), Err)
         })
     }
 
@@ -99,6 +114,15 @@ pub trait SessionStore: Send + Sync {
     /// Returns whether `offset` is after `other` in the log. Both must have been returned by this
     /// store or its link, or accepted by [`take`](Self::take).
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool;
+}
+
+/// A session that [`SessionStore::persist_all`] could not store, and cannot store later.
+#[derive(Debug)]
+pub struct RefusedSession {
+    /// The private id of the session.
+    pub pid: ByteString,
+    /// Why the engine refuses it.
+    pub error: AdapterError,
 }
 
 /// The result of [`SessionStore::take`].
@@ -251,12 +275,42 @@ impl SavedSession {
     }
 }
 
+/// Polls at most `limit` of the calls at the same time, and passes their results to `done`.
+async fn for_each_concurrent<K, T>(
+    mut calls: impl Iterator<Item = (K, BoxFuture<'_, T>)>,
+    limit: usize,
+    mut done: impl FnMut(K, T),
+) {
+    let mut running: Vec<_> = calls.by_ref().take(limit).collect();
+    let all_done = poll_fn(|cx| {
+        let mut next = 0;
+        while let Some((_, call)) = running.get_mut(next) {
+            match call.as_mut().poll(cx) {
+                Poll::Pending => next += 1,
+                Poll::Ready(result) => {
+                    let (key, _) = running.swap_remove(next);
+                    done(key, result);
+                    running.extend(calls.next());
+                }
+            }
+        }
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    all_done.await;
+}
+
 fn text(object: &Object, name: &'static str) -> Result<ByteString, MessageError> {
     object.get(name).and_then(Value::as_str).map(Into::into).ok_or(MessageError::Field(name))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::{Context, Waker},
+    };
+
     use super::*;
 
     #[test]
@@ -282,5 +336,37 @@ mod tests {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();
         }
         assert!(SavedSession::from_msgpack(&bytes, &limits.max_message_bytes(3)).is_err());
+    }
+
+    #[test]
+    fn calls_run_concurrently_up_to_the_limit() {
+        for (limit, expected) in [(1, 1), (3, 3), (100, 20)] {
+            let (running, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let call = |n: usize| -> (usize, BoxFuture<'_, usize>) {
+                let (running, peak, mut polls) = (&running, &peak, 0);
+                let call = poll_fn(move |_| {
+                    polls += 1;
+                    if polls == 1 {
+                        peak.fetch_max(running.fetch_add(1, Relaxed) + 1, Relaxed);
+                    }
+                    if polls < 2 + n % 3 {
+                        return Poll::Pending;
+                    }
+                    running.fetch_sub(1, Relaxed);
+                    Poll::Ready(n)
+                });
+                (n, Box::pin(call))
+            };
+            let mut results = Vec::new();
+            {
+                let done = |key, result| results.push((key, result));
+                let mut all = pin!(for_each_concurrent((0..20).map(call), limit, done));
+                let mut cx = Context::from_waker(Waker::noop());
+                while all.as_mut().poll(&mut cx).is_pending() {}
+            }
+            results.sort_unstable();
+            assert_eq!(results, (0..20).map(|n| (n, n)).collect::<Vec<_>>());
+            assert_eq!(peak.into_inner(), expected);
+        }
     }
 }

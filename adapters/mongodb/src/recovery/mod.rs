@@ -29,17 +29,13 @@ mod sessions;
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use socketio_adapter::{
     AdapterError, BoxFuture, NodeId, Offset,
-    recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{CompareAndSet as _, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 
 pub(crate) use self::{events::Events, order::EventOrder, sessions::Sessions};
 use crate::{error::MongoError, id::parse_offset};
-
-/// Number of sessions that are stored at the same time.
-const MAX_CONCURRENT: usize = 64;
 
 /// The store of sessions that every node can restore.
 pub(crate) struct Store {
@@ -53,19 +49,13 @@ impl SessionStore for Store {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { Ok(self.sessions.write(&session, ttl).await?) })
-    }
-
-    /// A session that cannot be stored does not hold up the others. Returns the first error.
-    fn persist_all(
-        &self,
-        sessions: Vec<SavedSession>,
-        ttl: Duration,
-    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
-            let writes = sessions.into_iter().map(|session| self.persist(session, ttl));
-            let writes = stream::iter(writes).buffer_unordered(MAX_CONCURRENT);
-            writes.fold(Ok(()), async |all, result| all.and(result)).await
+            let (sessions, pid) = (&self.sessions, &session.pid);
+            let replace = |old| sessions.replace(old, pid, Some((&session, ttl)));
+            match sessions.write(sessions.find(pid).await?, &session, replace).await? {
+                true => Ok(()),
+                false => Err(MongoError::Changed.into()),
+            }
         })
     }
 
@@ -86,7 +76,10 @@ impl SessionStore for Store {
                 && (self.events.order().contains(id)
                     || self.sessions.contains(pid).await? && self.events.find(id).await?);
             match is_found {
-                true => Ok(self.sessions.claim(pid, gone).await?),
+                true => {
+                    let nsp = &self.sessions.seat.nsp;
+                    Ok(self.sessions.claim(pid, |session| session.claimed(nsp, gone)).await?)
+                }
                 false => Ok(TakeOutcome::Missing),
             }
         })

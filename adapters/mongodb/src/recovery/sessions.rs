@@ -7,8 +7,8 @@ use mongodb::{
     error::{Error, ErrorKind, WriteFailure},
 };
 use socketio_adapter::{
-    NodeId, Seat,
-    recovery::{SavedSession, TakeOutcome},
+    Seat,
+    recovery::{CompareAndSet, Found, SavedSession, StoredSession},
 };
 use socketio_parser::value;
 
@@ -19,9 +19,6 @@ use crate::{
     publisher::Publisher,
 };
 
-/// How often a session is replaced that other nodes replace at the same time.
-const ATTEMPTS: usize = 8;
-
 /// The number by which MongoDB reports that a document with this `_id` exists.
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -31,103 +28,23 @@ pub(crate) struct Sessions {
 }
 
 /// The document that counts for a session.
-struct StoredSession {
+pub(crate) struct Version {
     id: Bson,
     /// Changes when the document is replaced. `Null` in documents of Node's servers.
     version: Bson,
-    /// `None` if the session was taken out or has expired.
-    session: Result<Option<SavedSession>, MongoError>,
 }
 
 impl Sessions {
-    /// Stores a session, unless a later one is stored. A malformed one is replaced.
-    pub(super) async fn write(
-        &self,
-        session: &SavedSession,
-        ttl: Duration,
-    ) -> Result<(), MongoError> {
-        for _ in 0..ATTEMPTS {
-            let stored = self.find(&session.pid).await?;
-            if let Some(Ok(Some(later))) = stored.as_ref().map(|stored| &stored.session)
-                && later.epoch > session.epoch
-            {
-                return Ok(());
-            }
-            if self.replace(stored, &session.pid, Some((session, ttl))).await? {
-                return Ok(());
-            }
-        }
-        Err(MongoError::Changed)
-    }
-
-    pub(super) async fn claim(
-        &self,
-        pid: &str,
-        gone: Option<&NodeId>,
-    ) -> Result<TakeOutcome, MongoError> {
-        for _ in 0..ATTEMPTS {
-            let Some(mut stored) = self.find(pid).await? else { break };
-            let Some(session) = std::mem::replace(&mut stored.session, Ok(None))? else { break };
-            let outcome = session.claimed(&self.seat.nsp, gone);
-            if !matches!(outcome, TakeOutcome::Session(_))
-                || self.replace(Some(stored), pid, None).await?
-            {
-                return Ok(outcome);
-            }
-        }
-        Ok(TakeOutcome::Missing)
-    }
-
-    pub(super) async fn remove(&self, pid: &str, epoch: u64) -> Result<(), MongoError> {
-        for _ in 0..ATTEMPTS {
-            match self.find(pid).await? {
-                Some(stored) if matches!(&stored.session, Ok(Some(session)) if session.epoch <= epoch) => {
-                    if self.replace(Some(stored), pid, None).await? {
-                        break;
-                    }
-                }
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
     /// Returns whether a session is stored.
     pub(super) async fn contains(&self, pid: &str) -> Result<bool, MongoError> {
         Ok(self.find(pid).await?.is_some_and(|stored| !matches!(stored.session, Ok(None))))
     }
 
-    async fn find(&self, pid: &str) -> Result<Option<StoredSession>, MongoError> {
-        let config = &self.publisher.config;
-        let session = doc! { "type": SESSION, "data.pid": pid, "nsp": self.seat.nsp.as_str() };
-        let documents = config.collection.clone_with_type::<RawDocumentBuf>();
-        let found = documents.find_one(session).sort(doc! { "_id": -1 });
-        let Some(found) = self.publisher.within_timeout(found).await? else { return Ok(None) };
-        let field = |name| match found.get(name) {
-            Ok(Some(RawBsonRef::ObjectId(id))) => Some(Bson::ObjectId(id)),
-            Ok(Some(RawBsonRef::String(text))) => Some(Bson::String(text.to_owned())),
-            Ok(Some(RawBsonRef::DateTime(time))) => Some(Bson::DateTime(time)),
-            _ => None,
-        };
-        let (id, version) = (field("_id"), field("version").unwrap_or(Bson::Null));
-        let is_over = match (field("expiresAt"), found.get_document("data")) {
-            (Some(Bson::DateTime(end)), _) if end <= DateTime::now() => true,
-            (_, Ok(data)) => matches!(data.get("sid"), Ok(None)),
-            _ => false,
-        };
-        let session = match is_over {
-            true => Ok(None),
-            false => document::decode_session(found, &config.limits).map(Some),
-        };
-        let session = session.map_err(MongoError::Session);
-        Ok(id.map(|id| StoredSession { id, version, session }))
-    }
-
     /// Replaces a document by that of a session, or takes it out. Returns false if another node has
     /// replaced it meanwhile.
-    async fn replace(
+    pub(super) async fn replace(
         &self,
-        old: Option<StoredSession>,
+        old: Option<Version>,
         pid: &str,
         new: Option<(&SavedSession, Duration)>,
     ) -> Result<bool, MongoError> {
@@ -140,7 +57,7 @@ impl Sessions {
             };
             return self.insert(self.document(id, pid, new)?).await;
         }
-        let Some(StoredSession { id, version, .. }) = old else {
+        let Some(Version { id, version }) = old else {
             // The same on all nodes, so that there is only one document.
             let id = format!("session {nsp},{pid}");
             return match new {
@@ -188,6 +105,41 @@ impl Sessions {
             document.insert("version", new_id());
         }
         Ok(self.publisher.stamped(id, document)?)
+    }
+}
+
+impl CompareAndSet for Sessions {
+    type Version = Version;
+    type Error = MongoError;
+
+    async fn find(&self, pid: &str) -> Found<Version, MongoError> {
+        let config = &self.publisher.config;
+        let session = doc! { "type": SESSION, "data.pid": pid, "nsp": self.seat.nsp.as_str() };
+        let documents = config.collection.clone_with_type::<RawDocumentBuf>();
+        let found = documents.find_one(session).sort(doc! { "_id": -1 });
+        let Some(found) = self.publisher.within_timeout(found).await? else { return Ok(None) };
+        let field = |name| match found.get(name) {
+            Ok(Some(RawBsonRef::ObjectId(id))) => Some(Bson::ObjectId(id)),
+            Ok(Some(RawBsonRef::String(text))) => Some(Bson::String(text.to_owned())),
+            Ok(Some(RawBsonRef::DateTime(time))) => Some(Bson::DateTime(time)),
+            _ => None,
+        };
+        let (id, version) = (field("_id"), field("version").unwrap_or(Bson::Null));
+        let is_over = match (field("expiresAt"), found.get_document("data")) {
+            (Some(Bson::DateTime(end)), _) if end <= DateTime::now() => true,
+            (_, Ok(data)) => matches!(data.get("sid"), Ok(None)),
+            _ => false,
+        };
+        let session = match is_over {
+            true => Ok(None),
+            false => document::decode_session(found, &config.limits).map(Some),
+        };
+        let session = session.map_err(MongoError::Session);
+        Ok(id.map(|id| StoredSession { version: Version { id, version }, session }))
+    }
+
+    async fn delete(&self, pid: &str, old: Version) -> Result<bool, MongoError> {
+        self.replace(Some(old), pid, None).await
     }
 }
 

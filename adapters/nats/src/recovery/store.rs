@@ -4,48 +4,31 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::{self, ErrorCode, response::Response, stream::DeleteStatus};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, NodeId, Offset,
-    recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{
+        CompareAndSet, Found, Page, PageSize, SavedSession, SessionStore, StoredSession,
+        TakeOutcome,
+    },
 };
 use socketio_parser::{Nsp, value};
 
 use super::{events::Events, offset::EntryOffset};
 use crate::error::NatsError;
 
-/// How often a session is replaced that other nodes replace at the same time.
-const ATTEMPTS: usize = 8;
-
-/// Number of sessions that are stored at the same time.
-const MAX_CONCURRENT: usize = 64;
-
 pub(crate) struct Sessions {
     pub(crate) nsp: Nsp,
     pub(crate) events: Events,
 }
 
-/// The last entry of a session.
-struct StoredSession {
-    sequence: u64,
-    /// `None` if the session has expired.
-    session: Result<Option<SavedSession>, NatsError>,
-}
-
 impl Sessions {
-    /// Returns the entry of a session.
-    async fn find(&self, pid: &str) -> Result<Option<StoredSession>, NatsError> {
-        let Events { log, limits, .. } = &self.events;
-        let Some(subject) = log.prefix.session(pid) else { return Ok(None) };
-        let sessions = log.stream_handle(log.prefix.sessions()).await?;
-        let found = log.entry(sessions.get_last_raw_message_by_subject(&subject)).await?;
-        let Some(found) = found else { return Ok(None) };
-        let session = unpack(&found.payload, limits);
-        Ok(Some(StoredSession { sequence: found.sequence, session }))
-    }
-
-    /// Stores a session, unless a later one is stored.
-    async fn write(&self, session: &SavedSession, ttl: Duration) -> Result<(), NatsError> {
+    /// Appends a session. Returns false if `old` is not the last entry.
+    async fn replace(
+        &self,
+        old: Option<u64>,
+        session: &SavedSession,
+        ttl: Duration,
+    ) -> Result<bool, NatsError> {
         let (log, pid) = (&self.events.log, &session.pid);
         let subject = log.prefix.session(pid).ok_or(NatsError::Name(pid.len()))?;
         let payload = pack(session, ttl);
@@ -53,58 +36,31 @@ impl Sessions {
         if bytes > limit {
             return Err(NatsError::TooLarge { bytes, limit });
         }
-        let mut last = 0;
-        for _ in 0..ATTEMPTS {
-            match log.append_after(&subject, payload.clone(), Some(last)).await {
-                Err(NatsError::Changed) => {}
-                result => return result.map(drop),
-            }
-            last = match self.find(pid).await? {
-                // A malformed session is replaced.
-                Some(StoredSession { session: Ok(Some(stored)), .. })
-                    if stored.epoch > session.epoch =>
-                {
-                    return Ok(());
-                }
-                found => found.map_or(0, |found| found.sequence),
-            };
+        match log.append_after(&subject, payload, Some(old.unwrap_or_default())).await {
+            Err(NatsError::Changed) => Ok(false),
+            result => result.map(|_| true),
         }
-        Err(NatsError::Changed)
+    }
+}
+
+/// The version is the sequence number of the last entry.
+impl CompareAndSet for Sessions {
+    type Version = u64;
+    type Error = NatsError;
+
+    async fn find(&self, pid: &str) -> Found<u64, NatsError> {
+        let Events { log, limits, .. } = &self.events;
+        let Some(subject) = log.prefix.session(pid) else { return Ok(None) };
+        let sessions = log.stream_handle(log.prefix.sessions()).await?;
+        let found = log.entry(sessions.get_last_raw_message_by_subject(&subject)).await?;
+        let Some(found) = found else { return Ok(None) };
+        let session = unpack(&found.payload, limits);
+        Ok(Some(StoredSession { version: found.sequence, session }))
     }
 
-    async fn claim(&self, pid: &str, gone: Option<&NodeId>) -> Result<TakeOutcome, NatsError> {
-        for _ in 0..ATTEMPTS {
-            let Some(StoredSession { sequence, session }) = self.find(pid).await? else { break };
-            let outcome = match session? {
-                Some(session) => session.claimed(&self.nsp, gone),
-                None => TakeOutcome::Missing,
-            };
-            if !matches!(outcome, TakeOutcome::Session(_)) || self.delete(sequence).await? {
-                return Ok(outcome);
-            }
-        }
-        Ok(TakeOutcome::Missing)
-    }
-
-    async fn remove(&self, pid: &str, epoch: u64) -> Result<(), NatsError> {
-        for _ in 0..ATTEMPTS {
-            match self.find(pid).await? {
-                Some(StoredSession { sequence, session: Ok(Some(session)) })
-                    if session.epoch <= epoch =>
-                {
-                    if self.delete(sequence).await? {
-                        break;
-                    }
-                }
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes an entry. If several nodes have found it, only one of them succeeds. The entry is
-    /// not overwritten (`no_erase`), because that is slow in files.
-    async fn delete(&self, sequence: u64) -> Result<bool, NatsError> {
+    /// If several nodes have found the entry, only one of them succeeds. The entry is not
+    /// overwritten (`no_erase`), because that is slow in files.
+    async fn delete(&self, _: &str, sequence: u64) -> Result<bool, NatsError> {
         let log = &self.events.log;
         let delete = value!({ "seq": sequence, "no_erase": true });
         let subject = format!("STREAM.MSG.DELETE.{}", log.prefix.sessions().0);
@@ -123,19 +79,13 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { Ok(self.write(&session, ttl).await?) })
-    }
-
-    /// A session that cannot be stored does not hold up the others. Returns the first error.
-    fn persist_all(
-        &self,
-        sessions: Vec<SavedSession>,
-        ttl: Duration,
-    ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
-            let writes = sessions.into_iter().map(|session| self.persist(session, ttl));
-            let writes = stream::iter(writes).buffer_unordered(MAX_CONCURRENT);
-            writes.fold(Ok(()), async |all, result| all.and(result)).await
+            // Most sessions are new.
+            let write = self.write(None, &session, |old| self.replace(old, &session, ttl));
+            match write.await? {
+                true => Ok(()),
+                false => Err(NatsError::Changed.into()),
+            }
         })
     }
 
@@ -154,7 +104,7 @@ impl SessionStore for Sessions {
             if !self.events.contains(place).await? {
                 return Ok(TakeOutcome::Missing);
             }
-            Ok(self.claim(pid, gone).await?)
+            Ok(self.claim(pid, |session| session.claimed(&self.nsp, gone)).await?)
         })
     }
 

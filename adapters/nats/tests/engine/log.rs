@@ -235,7 +235,8 @@ async fn a_session_that_is_too_large_does_not_hold_up_the_others() {
     let large = SavedSession { data: vec![0; 2 << 20].into(), ..session("LARGE", "/") };
     let small: Vec<_> = (0..200).map(|n| session(&format!("P{n}"), "/")).collect();
     let sessions = [large].into_iter().chain(small.clone()).collect();
-    node.store().persist_all(sessions, MINUTE).await.unwrap_err();
+    let refused = node.store().persist_all(sessions, MINUTE).await.unwrap();
+    assert_eq!(refused.iter().map(|it| &*it.pid).collect::<Vec<_>>(), ["LARGE"]);
     for session in small {
         let taken = node.store().take(&session.pid, &offset, None).await.unwrap().session();
         assert_eq!(taken, Some(session));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, Message, NodeId, Offset,
-    recovery::{Missed, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{Missed, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_parser::Nsp;
 
@@ -23,19 +23,20 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        self.persist_all(vec![session], ttl)
+        Box::pin(async move { self.persist_all(vec![session], ttl).await.map(drop) })
     }
 
     fn persist_all(
         &self,
         sessions: Vec<SavedSession>,
         ttl: Duration,
-    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+    ) -> BoxFuture<'_, Result<Vec<RefusedSession>, AdapterError>> {
         Box::pin(async move {
             let nsp = self.nsp.as_str();
             let persisted =
                 async { self.publisher.log().await?.persist(nsp, &sessions, ttl).await };
-            Ok(self.publisher.with_timeout(persisted).await?)
+            self.publisher.with_timeout(persisted).await?;
+            Ok(Vec::new())
         })
     }
 

@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, NodeId, Offset,
-    recovery::{Missed, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{
+        CompareAndSet, Found, Missed, Page, PageSize, RefusedSession, SavedSession, SessionStore,
+        StoredSession, TakeOutcome,
+    },
 };
 use socketio_parser::Nsp;
 
@@ -53,12 +56,6 @@ impl Sessions {
         format!("{}{pid}", self.prefix)
     }
 
-    fn get(&self, pid: &str) -> Cmd {
-        let mut get = cmd("GET");
-        get.arg(self.key(pid));
-        get
-    }
-
     fn replace(&self, pid: &str, old: &[u8], new: &str, ttl: Duration) -> Cmd {
         let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_MS);
         let mut replace = cmd("EVAL");
@@ -77,7 +74,11 @@ impl Sessions {
     }
 
     /// Stores sessions. The values that are there already are replaced in a second round.
-    async fn write(&self, sessions: &[SavedSession], ttl: Duration) -> Result<(), AdapterError> {
+    async fn write_batch(
+        &self,
+        sessions: &[SavedSession],
+        ttl: Duration,
+    ) -> Result<(), AdapterError> {
         let encode = |session: &SavedSession| STANDARD.encode(session.to_msgpack());
         let sessions: Vec<_> = sessions.iter().map(|session| (session, encode(session))).collect();
         let mut missing: Vec<_> = sessions.iter().map(|session| (session, Vec::new())).collect();
@@ -107,12 +108,6 @@ impl Sessions {
         }
     }
 
-    /// Removes a session, unless it has changed in the meantime. Returns whether it was removed.
-    async fn remove(&self, pid: &str, value: &[u8]) -> Result<bool, AdapterError> {
-        let replace = self.replace(pid, value, "", Duration::ZERO);
-        Ok(present(self.engine.keys.query(&replace).await?).is_none())
-    }
-
     /// Returns the broadcast in an entry if it belongs to this namespace.
     fn missed(&self, entry: &Entry) -> Option<Missed> {
         if entry.text("nsp") != Some(self.nsp.as_str()) || entry.text("type") != Some("3") {
@@ -127,42 +122,54 @@ impl Sessions {
     }
 }
 
+/// The version is the value of the key.
+impl CompareAndSet for Sessions {
+    type Version = Vec<u8>;
+    type Error = AdapterError;
+
+    async fn find(&self, pid: &str) -> Found<Vec<u8>, AdapterError> {
+        let mut get = cmd("GET");
+        get.arg(self.key(pid));
+        match self.engine.keys.query(&get).await? {
+            Value::BulkString(version) => {
+                let session = self.decode(&version).map(Some);
+                Ok(Some(StoredSession { version, session }))
+            }
+            Value::Nil => Ok(None),
+            _ => Err(unexpected("a session that is no text")),
+        }
+    }
+
+    async fn delete(&self, pid: &str, old: Vec<u8>) -> Result<bool, AdapterError> {
+        let replace = self.replace(pid, &old, "", Duration::ZERO);
+        Ok(present(self.engine.keys.query(&replace).await?).is_none())
+    }
+}
+
 impl SessionStore for Sessions {
     fn persist(
         &self,
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { self.write(&[session], ttl).await })
+        Box::pin(async move { self.write_batch(&[session], ttl).await })
     }
 
     fn persist_all(
         &self,
         sessions: Vec<SavedSession>,
         ttl: Duration,
-    ) -> BoxFuture<'_, Result<(), AdapterError>> {
+    ) -> BoxFuture<'_, Result<Vec<RefusedSession>, AdapterError>> {
         Box::pin(async move {
             for batch in sessions.chunks(self.engine.keys.max_batch()) {
-                self.write(batch, ttl).await?;
+                self.write_batch(batch, ttl).await?;
             }
-            Ok(())
+            Ok(Vec::new())
         })
     }
 
     fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(async move {
-            for _ in 0..ATTEMPTS {
-                match self.engine.keys.query(&self.get(pid)).await? {
-                    Value::BulkString(value) if self.is_replaceable(&value, epoch) => {
-                        if self.remove(pid, &value).await? {
-                            break;
-                        }
-                    }
-                    _ => break,
-                }
-            }
-            Ok(())
-        })
+        Box::pin(self.remove(pid, epoch))
     }
 
     fn take<'a>(
@@ -178,19 +185,7 @@ impl SessionStore for Sessions {
             if self.range(&offset, &offset, 1).await?.is_empty() {
                 return Ok(TakeOutcome::Missing);
             }
-            for _ in 0..ATTEMPTS {
-                let value = match self.engine.keys.query(&self.get(pid)).await? {
-                    Value::BulkString(value) => value,
-                    Value::Nil => break,
-                    _ => return Err(unexpected("a session that is no text")),
-                };
-                let outcome = self.decode(&value)?.claimed(&self.nsp, gone);
-                let is_session = matches!(outcome, TakeOutcome::Session(_));
-                if !is_session || self.remove(pid, &value).await? {
-                    return Ok(outcome);
-                }
-            }
-            Ok(TakeOutcome::Missing)
+            self.claim(pid, |session| session.claimed(&self.nsp, gone)).await
         })
     }
 

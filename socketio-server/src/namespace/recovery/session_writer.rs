@@ -5,11 +5,12 @@
 //! them. When a socket ends, its session is stored or removed after the batch that may contain it.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
-use socketio_adapter::recovery::SavedSession;
+use socketio_adapter::recovery::{RefusedSession, SavedSession};
 use tokio::{
     runtime::Handle,
     sync::{Notify, RwLock, RwLockReadGuard},
@@ -51,7 +52,11 @@ pub(super) struct SessionWriter {
 
 /// Whether the session of a socket is in the store.
 #[derive(Default)]
-pub(super) struct Written(AtomicU8);
+pub(super) struct Written {
+    state: AtomicU8,
+    /// The store refused the session at the last attempt.
+    refused: AtomicBool,
+}
 
 const NEVER: u8 = 0;
 const CHANGED: u8 = 1;
@@ -60,12 +65,12 @@ const WRITTEN: u8 = 2;
 impl Written {
     /// The session of a recovered socket is in the store from the beginning.
     pub(super) fn from_start() -> Self {
-        Self(AtomicU8::new(WRITTEN))
+        Self { state: AtomicU8::new(WRITTEN), ..Self::default() }
     }
 
     /// Returns whether the session is, or will be, in the store.
     pub(super) fn ever(&self) -> bool {
-        self.0.load(Ordering::Acquire) != NEVER
+        self.state.load(Ordering::Acquire) != NEVER
     }
 }
 
@@ -84,7 +89,7 @@ impl SessionWriter {
     pub(super) fn session_changed(&self, socket: &Arc<SocketInner>) {
         let Some(recoverable) = socket.recoverable.as_deref() else { return };
         if !socket.is_connected()
-            || recoverable.written.0.swap(CHANGED, Ordering::AcqRel) == CHANGED
+            || recoverable.written.state.swap(CHANGED, Ordering::AcqRel) == CHANGED
         {
             return;
         }
@@ -119,15 +124,32 @@ impl SessionWriter {
         if !sessions.is_empty() {
             let ttl = engine.stored_lifetime();
             let stored = in_time(membership.request_timeout(), store.persist_all(sessions, ttl));
-            if let Err(error) = stored.await {
-                tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "sessions of connected clients could not be stored");
-                sockets.iter().for_each(|socket| self.session_changed(socket));
-                // Sockets that have ended meanwhile must not wait for the store's recovery.
-                lock(&self.changed).retain(|socket| socket.strong_count() > 0);
-                return (false, true);
-            }
+            let refused = match stored.await {
+                Ok(refused) => refused,
+                Err(error) => {
+                    tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "sessions of connected clients could not be stored");
+                    sockets.iter().for_each(|socket| self.session_changed(socket));
+                    // Sockets that have ended meanwhile must not wait for the store's recovery.
+                    lock(&self.changed).retain(|socket| socket.strong_count() > 0);
+                    return (false, true);
+                }
+            };
+            note_refused(&sockets, &refused, membership);
         }
         (true, !lock(&self.changed).is_empty())
+    }
+}
+
+/// Warns about each session that the store refuses, unless it refused the session before. Such a
+/// session is written again only after another change.
+fn note_refused(sockets: &[Arc<SocketInner>], refused: &[RefusedSession], membership: &Membership) {
+    let refused: HashMap<_, _> = refused.iter().map(|it| (&it.pid, &it.error)).collect();
+    for recoverable in sockets.iter().filter_map(|socket| socket.recoverable.as_deref()) {
+        let error = refused.get(recoverable.pid());
+        let before = recoverable.written.refused.swap(error.is_some(), Ordering::Relaxed);
+        if let Some(error) = error.filter(|_| !before) {
+            tracing::warn!(target: "socketio::namespace", nsp = %membership.nsp(), %error, "the session of a connected client cannot be stored");
+        }
     }
 }
 
@@ -139,7 +161,7 @@ impl Drop for SessionWriter {
 
 fn session_to_write(engine: &EngineLog, socket: &SocketInner) -> Option<SavedSession> {
     let recoverable = socket.recoverable.as_deref()?;
-    recoverable.written.0.store(WRITTEN, Ordering::Release);
+    recoverable.written.state.store(WRITTEN, Ordering::Release);
     if !socket.is_connected() {
         return None;
     }

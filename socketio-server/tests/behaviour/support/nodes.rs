@@ -166,6 +166,9 @@ struct State {
     written: Mutex<Vec<ByteString>>,
     /// Number of sessions that the store is slow to write.
     writing: AtomicUsize,
+    /// The private id of the session that the store refuses.
+    refused: Mutex<Option<ByteString>>,
+    refusals: AtomicUsize,
     during_write: Mutex<Option<DuringWrite>>,
 }
 
@@ -190,6 +193,16 @@ impl Troubled {
     /// Returns how many sessions the store was slow to write.
     pub fn writing(&self) -> usize {
         self.state.writing.load(Ordering::SeqCst)
+    }
+
+    /// Lets the store refuse the session with this private id.
+    pub fn refuse(&self, pid: &str) {
+        *self.state.refused.lock().unwrap() = Some(pid.into());
+    }
+
+    /// Returns how often the store has refused a session.
+    pub fn refusals(&self) -> usize {
+        self.state.refusals.load(Ordering::SeqCst)
     }
 
     /// Calls a function with the private id of each session while it is written.
@@ -303,6 +316,10 @@ impl SessionStore for Sessions {
         Box::pin(async move {
             self.suffer().await?;
             let pid = session.pid.clone();
+            if self.state.refused.lock().unwrap().as_ref() == Some(&pid) {
+                self.state.refusals.fetch_add(1, Ordering::SeqCst);
+                return Err(AdapterError::Refused("too large".into()));
+            }
             if session.owner.is_some() && *self.state.trouble.lock().unwrap() == Trouble::SlowOwned
             {
                 self.state.writing.fetch_add(1, Ordering::SeqCst);
