@@ -1,13 +1,13 @@
 //! `report_metrics` reports the values of `stats` to the facade, under the documented names.
 #![cfg(feature = "metrics")]
 
+#[path = "behaviour/support/reported.rs"]
+mod reported;
 #[path = "behaviour/support/mod.rs"]
 mod support;
 
-use std::collections::HashMap;
-
 use engineio_server::EngineConfig;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use reported::reported;
 use support::{Server, within};
 
 #[tokio::test]
@@ -16,24 +16,7 @@ async fn counters_reach_the_metrics_facade() {
     let sid = server.open().await;
     within(server.request("GET", "EIO=4&transport=x", "")).await;
 
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, || {
-        server.engine.report_metrics();
-        server.engine.report_metrics();
-    });
-    let mut seen = HashMap::new();
-    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
-        let labels: Vec<_> = key.key().labels().map(|label| label.value().to_owned()).collect();
-        assert_eq!(labels[0], "/engine.io/");
-        let name = [&[key.key().name().to_owned()], &labels[1..]].concat().join(" ");
-        let value = match value {
-            DebugValue::Counter(count) => count,
-            DebugValue::Gauge(value) => value.0 as u64,
-            DebugValue::Histogram(_) => panic!("{name} is a histogram"),
-        };
-        seen.insert(name, value);
-    }
+    let seen = reported("/engine.io/", || server.engine.report_metrics());
     for (name, count) in [
         ("engineio_sessions polling", 1),
         ("engineio_sessions websocket", 0),

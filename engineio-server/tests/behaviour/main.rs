@@ -72,6 +72,9 @@ mod unauthenticated_sessions_per_address_are_limited;
 #[cfg(feature = "webtransport")]
 mod webtransport_carries_sessions;
 
+#[cfg(feature = "tls")]
+#[path = "support/certificate.rs"]
+mod certificate;
 #[cfg(feature = "http2")]
 #[path = "support/http2.rs"]
 mod http2;

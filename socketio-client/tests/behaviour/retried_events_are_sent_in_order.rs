@@ -12,10 +12,22 @@ use std::{
 use socketio_client::{AckError, Limits, Manager, SocketConfig};
 use socketio_server::{Ack, Args, Server};
 
-use crate::support::{Network, URL, log, settle, within};
+use crate::support::{Log, Network, URL, log, settle, within};
 
 fn config() -> SocketConfig {
     SocketConfig::default().retries(2).ack_timeout(Duration::from_secs(1))
+}
+
+/// A server that acknowledges the events `n`, and their numbers.
+fn acknowledging() -> (Server, Log<u32>) {
+    let io = Server::new();
+    let (sender, seen) = log();
+    io.on("n", move |args: Args, ack: Ack| {
+        let _ = sender.send(args.decode::<u32>().unwrap());
+        let _ = ack.send(&());
+        async {}
+    });
+    (io, seen)
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,13 +84,7 @@ async fn order_and_events_outlive_lost_connections() {
 
 #[tokio::test(start_paused = true)]
 async fn events_behind_the_first_wait_for_the_next_connection() {
-    let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on("n", move |args: Args, ack: Ack| {
-        let _ = sender.send(args.decode::<u32>().unwrap());
-        let _ = ack.send(&());
-        async {}
-    });
+    let (io, mut seen) = acknowledging();
     let socket = Network::new(&io).manager().socket_with("/", config());
     for close in [true, false] {
         within(socket.connect()).await.unwrap();
@@ -100,13 +106,7 @@ async fn events_behind_the_first_wait_for_the_next_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_ends_with_the_last_handle_but_for_its_first_event() {
-    let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on("n", move |args: Args, ack: Ack| {
-        let _ = sender.send(args.decode::<u32>().unwrap());
-        let _ = ack.send(&());
-        async {}
-    });
+    let (io, mut seen) = acknowledging();
     let socket = Network::new(&io).manager().socket_with("/", config());
     within(socket.connect()).await.unwrap();
     for n in 0..3 {
@@ -120,13 +120,7 @@ async fn the_queue_ends_with_the_last_handle_but_for_its_first_event() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_sent_loses_no_attempt() {
-    let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on("n", move |args: Args, ack: Ack| {
-        let _ = sender.send(args.decode::<u32>().unwrap());
-        let _ = ack.send(&());
-        async {}
-    });
+    let (io, mut seen) = acknowledging();
     for full in [true, false] {
         let network = Network::new(&io);
         let limits = Limits::default().max_pending_acks(if full { 10 } else { 1 });

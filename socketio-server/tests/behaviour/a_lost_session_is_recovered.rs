@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use socketio_server::{Binary, Recovery, Room, ServerConfig, Socket};
 use support::{Client, Running, disconnections, server_with, sockets, until, within};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 fn recovery() -> ServerConfig {
     ServerConfig::default().connection_state_recovery(Recovery::default())
@@ -16,6 +17,20 @@ fn recovery() -> ServerConfig {
 async fn lose(server: &Running, client: Client) {
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
+}
+
+/// Connects a client that has received an event. Returns its ids and the offset of the event too.
+async fn recoverable(
+    server: &Running,
+    connected: &mut UnboundedReceiver<Socket>,
+) -> (Client, Socket, (String, String), String) {
+    let mut client = server.open().await;
+    client.send("40").await;
+    let ids = client.recoverable().await;
+    let socket = connected.recv().await.unwrap();
+    socket.emit("got", &1).unwrap();
+    let offset = client.recorded().await.1;
+    (client, socket, ids, offset)
 }
 
 #[tokio::test]
@@ -111,12 +126,7 @@ async fn a_session_is_recovered_ten_times() {
 async fn unread_events_of_the_lost_connection_are_sent_again() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (_, pid) = client.recoverable().await;
-    let socket = connected.recv().await.unwrap();
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
+    let (client, socket, (_, pid), offset) = recoverable(&server, &mut connected).await;
     // The client is in the room only at that time.
     socket.join("room").unwrap();
     server.io.to("room").emit("on its way", &1).unwrap();
@@ -138,12 +148,7 @@ async fn a_session_is_recovered_after_the_server_closed_the_connection() {
     let server = server_with(recovery()).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    let socket: Socket = connected.recv().await.unwrap();
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
+    let (mut client, socket, (sid, pid), offset) = recoverable(&server, &mut connected).await;
     socket.conn().close(engineio_server::Unsent::Discard);
     client.rest().await;
     assert_eq!(reasons.next().await, "forced close");
@@ -158,12 +163,7 @@ async fn a_session_is_recovered_while_the_server_drains() {
     let server = server_with(recovery()).await;
     let mut reasons = disconnections(&server.io.of("/"));
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    let socket: Socket = connected.recv().await.unwrap();
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
+    let (mut client, socket, (sid, pid), offset) = recoverable(&server, &mut connected).await;
     let mut spare = server.open().await;
     let io = server.io.clone();
     let draining = tokio::spawn(async move { io.drain(Duration::from_secs(1_000_000)).await });

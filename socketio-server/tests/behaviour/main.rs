@@ -65,6 +65,9 @@ mod public_errors_reach_the_client;
 mod recovered_clients_skip_the_middlewares;
 mod recovery_under_load_loses_nothing;
 mod reliable_events_outlive_their_connection;
+#[cfg(feature = "metrics")]
+#[path = "../../../engineio-server/tests/behaviour/support/reported.rs"]
+mod reported;
 mod returned_values_are_sent_as_acks;
 mod running_handlers_outlive_their_socket;
 mod server_side_events_start_in_order;

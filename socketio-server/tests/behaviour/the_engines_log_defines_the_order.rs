@@ -15,9 +15,21 @@ use std::{
 use serde_json::json;
 use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, Recovery};
 use support::{
+    Client,
     nodes::{Held, Node, Trouble, Troubled, cluster},
     until, within,
 };
+
+/// A node whose engine can fail, one client of it, and the messages to the node, which can be held
+/// back.
+async fn troubled(limits: ClusterLimits) -> (Held, Arc<Troubled>, Node, Client) {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (client, _, _) = node.client().await;
+    (held, engine, node, client)
+}
 
 #[tokio::test]
 async fn acks_requests_and_disconnections_wait_for_earlier_events() {
@@ -208,12 +220,8 @@ async fn events_are_delivered_locally_without_an_engine() {
 
 #[tokio::test]
 async fn an_event_that_could_not_be_logged_overtakes_no_earlier_event() {
-    let cluster = cluster();
-    let [held] = Held::of(&cluster);
-    let engine = Troubled::new(&cluster);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
-    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
-    let (mut client, _, _) = node.client().await;
+    let (held, engine, node, mut client) = troubled(limits).await;
     held.hold();
     node.server.io.emit("accepted", &1).unwrap();
     until(|| held.len() == 1).await;
@@ -228,12 +236,8 @@ async fn an_event_that_could_not_be_logged_overtakes_no_earlier_event() {
 
 #[tokio::test]
 async fn an_event_that_could_not_be_logged_waits_a_limited_time_for_earlier_events() {
-    let cluster = cluster();
-    let [held] = Held::of(&cluster);
-    let engine = Troubled::new(&cluster);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
-    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
-    let (mut client, _, _) = node.client().await;
+    let (held, engine, node, mut client) = troubled(limits).await;
     held.hold();
     node.server.io.emit("accepted", &1).unwrap();
     until(|| held.len() == 1).await;
@@ -284,12 +288,7 @@ async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
 /// The engine may return the event before or after its sender stops waiting for the confirmation.
 #[tokio::test]
 async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {
-    let cluster = cluster();
-    let [held] = Held::of(&cluster);
-    let engine = Troubled::new(&cluster);
-    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
-    let mut node = Node::with(engine.clone(), recovery, limits).await;
-    let (mut client, _, _) = node.client().await;
+    let (held, engine, node, mut client) = troubled(ClusterLimits::default()).await;
     engine.set(Trouble::NoAnswer);
     node.server.io.emit("before", &1).unwrap();
     assert_eq!(client.recorded().await.0, json!(["before", 1]));
@@ -305,12 +304,7 @@ async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {
 
 #[tokio::test]
 async fn equal_events_with_unconfirmed_publishes_are_delivered_once_each() {
-    let cluster = cluster();
-    let [held] = Held::of(&cluster);
-    let engine = Troubled::new(&cluster);
-    let (recovery, limits) = (Recovery::default(), ClusterLimits::default());
-    let mut node = Node::with(engine.clone(), recovery, limits).await;
-    let (mut client, _, _) = node.client().await;
+    let (held, engine, node, mut client) = troubled(ClusterLimits::default()).await;
     held.hold();
     engine.set(Trouble::NoAnswer);
     node.server.io.emit("n", &1).unwrap();

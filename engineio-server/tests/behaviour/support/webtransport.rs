@@ -23,7 +23,7 @@ use wtransport_proto::{
     varint::VarInt as ProtoVarInt,
 };
 
-use crate::{support::within, tls};
+use crate::{certificate, support::within};
 
 /// A listener for WebTransport, and an endpoint for its clients.
 pub struct WebTransport {
@@ -34,7 +34,7 @@ pub struct WebTransport {
 
 impl WebTransport {
     pub async fn listen(engine: &Engine) -> Self {
-        let (mut server, mut client) = tls::certificate();
+        let (mut server, mut client) = certificate::certificate();
         // The listener does not accept early data all the same.
         server.max_early_data_size = u32::MAX;
         let listening = engine.listen_webtransport("127.0.0.1:0", Arc::new(server)).await.unwrap();

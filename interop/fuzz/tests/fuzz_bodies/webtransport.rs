@@ -14,10 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use engineio_parser::{Frame, PacketType, webtransport::encode};
-use engineio_server::{
-    Engine, EngineConfig, Handshake, PacketData, Transport,
-    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types},
-};
+use engineio_server::{Engine, EngineConfig, Handshake, PacketData, Transport};
 use fuzz::{PollLimit, pieces, run};
 use http_body_util::Full;
 use hyper::Request;
@@ -25,7 +22,10 @@ use quinn::{Connection, Endpoint, SendStream, crypto::rustls::QuicClientConfig};
 use tokio::{runtime::Runtime, time::timeout};
 use wtransport_proto::headers::Headers;
 
-use crate::world::{LONG, POLLS, SHORT, config, echo};
+use crate::{
+    certificate::certificate,
+    world::{LONG, POLLS, SHORT, config, echo},
+};
 
 /// How long a peer may take that is not waiting for a deadline.
 const SETTLED: Duration = Duration::from_millis(1);
@@ -136,27 +136,6 @@ fn options() -> EngineConfig {
             };
             async move { Ok::<_, std::io::Error>(id) }
         })
-}
-
-/// A new certificate for `localhost`, and a client that trusts it.
-fn certificate() -> (ServerConfig, ClientConfig) {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key.into())
-        .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(own.cert.der().clone()).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (server, client)
 }
 
 fn seeds() -> Vec<Vec<u8>> {
