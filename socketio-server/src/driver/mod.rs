@@ -352,7 +352,7 @@ impl Future for Driver {
         let Reported { inbox_bytes, unfinished_bytes, .. } = this.reported;
         let waiting = (saturated(this.inbox_bytes), this.unfinished_bytes);
         if (inbox_bytes, unfinished_bytes) != waiting {
-            let events = this.slots.inbox_events();
+            let events = this.slots.iter().map(|slot| slot.inbox.len()).sum();
             this.report_waiting(Reported {
                 inbox_events: saturated(events),
                 inbox_bytes: waiting.0,

@@ -125,11 +125,6 @@ impl Slots {
         }
     }
 
-    /// Returns the number of events in the inboxes of all namespaces.
-    pub(super) fn inbox_events(&self) -> usize {
-        self.list.iter().map(|slot| slot.inbox.len()).sum()
-    }
-
     pub(super) fn push(&mut self, socket: Socket) {
         let mut slot = NamespaceSlot::new(socket);
         if let Some(index) = &mut self.index {
