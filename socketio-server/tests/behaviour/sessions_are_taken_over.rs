@@ -15,7 +15,7 @@ use serde_json::json;
 use socketio_server::{ClusterLimits, Recovery, Server, ServerConfig, Socket};
 use support::{
     Client, Log, Running, disconnections, log,
-    nodes::{Node, Trouble, Troubled, cluster},
+    nodes::{Node, Trouble, Troubled, cluster, patient},
     server_with, within,
 };
 
@@ -155,7 +155,7 @@ async fn a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing()
     let cluster = cluster();
     let node = || {
         let recovery = Recovery::default().crash_safe(true);
-        Node::with(cluster.adapter(), recovery, ClusterLimits::default())
+        Node::with(cluster.adapter(), recovery, patient())
     };
     let (one, two, three) = (node().await, node().await, node().await);
     switch_connections(&[&one.server, &two.server, &three.server]).await;

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytestring::ByteString;
@@ -25,6 +26,12 @@ pub fn cluster() -> MemoryCluster {
     MemoryCluster::with_log(MemoryLog::default(), || tokio::time::Instant::now().into_std())
 }
 
+/// Limits for nodes that reply. By default a node has 625 ms to hand a session over, which a busy
+/// machine may exceed.
+pub fn patient() -> ClusterLimits {
+    ClusterLimits::default().request_timeout(Duration::from_secs(40))
+}
+
 /// A server of the cluster, and the sockets that connect to it.
 pub struct Node {
     pub server: Running,
@@ -33,7 +40,7 @@ pub struct Node {
 
 impl Node {
     pub async fn of(cluster: &MemoryCluster) -> Self {
-        Self::with(cluster.adapter(), Recovery::default(), ClusterLimits::default()).await
+        Self::with(cluster.adapter(), Recovery::default(), patient()).await
     }
 
     pub async fn with(
