@@ -157,7 +157,7 @@ impl Client {
         if earlier {
             wake_driver(&self.handle);
         }
-        result.map(|()| self.counters.here().acks.asked.one())
+        result.map(|()| self.counters.here().acks.requested.one())
     }
 
     /// Removes an ack from the table. Returns its recipient, unless the ack has arrived.

@@ -182,7 +182,7 @@ impl Driver {
         match output {
             Output::Event { nsp, id, args } => self.handle_event(&nsp, id, args, cx),
             Output::Acked { waiter, args, .. } => {
-                self.counters().acks.answered.one();
+                self.counters().acks.received.one();
                 self.client.ack_room.freed();
                 waiter.resolve(Ok(args));
             }

@@ -165,9 +165,9 @@ counters! {
     /// Acks that this server expects from its clients, one per recipient of a broadcast.
     Acks, AckCounters {
         /// Acks that were requested.
-        asked,
+        requested,
         /// Acks that arrived.
-        answered,
+        received,
         /// Acks that did not arrive in time.
         expired,
         /// Acks that did not arrive before the socket was disconnected.
@@ -184,8 +184,8 @@ counters! {
 impl Acks {
     /// Returns the number of pending acks.
     pub fn pending(&self) -> u64 {
-        let ended = self.answered + self.expired + self.disconnected + self.abandoned;
-        self.asked.saturating_sub(ended)
+        let ended = self.received + self.expired + self.disconnected + self.abandoned;
+        self.requested.saturating_sub(ended)
     }
 }
 

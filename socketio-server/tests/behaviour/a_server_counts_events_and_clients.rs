@@ -213,7 +213,7 @@ async fn awaited_acks_are_counted_by_outcome() {
     assert!(matches!(disconnected, Err(AckError::Disconnected)));
 
     let acks = io.stats().acks;
-    assert_eq!((acks.asked, acks.answered, acks.expired), (4, 1, 1));
+    assert_eq!((acks.requested, acks.received, acks.expired), (4, 1, 1));
     assert_eq!((acks.disconnected, acks.abandoned, acks.refused), (1, 1, 1));
     assert_eq!(acks.pending(), 0);
     assert_eq!(io.stats().events.emitted, 4);
