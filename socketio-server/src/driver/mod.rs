@@ -366,14 +366,14 @@ impl Future for Driver {
 }
 
 impl Drop for Driver {
-    /// Cleans up if the task was cancelled or the runtime is shutting down.
+    /// Cleans up if the task was canceled or the runtime is shutting down.
     fn drop(&mut self) {
         self.report_waiting(Reported::default());
         for connect in std::mem::take(&mut self.connects) {
             self.withdraw(connect, false);
         }
         for slot in self.slots.take_all() {
-            self.counters().disconnected.cancelled.one();
+            self.counters().disconnected.canceled.one();
             self.counters().events.dropped.add(slot.unstarted());
             self.remove(slot.socket(), false);
         }

@@ -85,7 +85,7 @@ counters! {
         server_namespace_disconnect,
         /// Without a reason: the task of the connection was dropped, for example at the end of a
         /// runtime. The disconnection handlers did not run.
-        cancelled,
+        canceled,
     }
 }
 

@@ -258,7 +258,7 @@ fn a_dropped_task_is_counted_as_a_disconnection() {
     });
     drop(runtime);
     let stats = io.stats();
-    assert_eq!((stats.disconnected.cancelled, stats.disconnected.total()), (1, 1));
+    assert_eq!((stats.disconnected.canceled, stats.disconnected.total()), (1, 1));
     assert_eq!((stats.sockets, stats.acks.pending()), (0, 0));
 }
 
