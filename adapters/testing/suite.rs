@@ -328,8 +328,8 @@ impl Inbox for FilteringInbox {
         }
     }
 
-    fn garbage(&self, error: &MessageError) {
-        self.inbox.garbage(error);
+    fn undecodable(&self, error: &MessageError) {
+        self.inbox.undecodable(error);
     }
 }
 
@@ -337,7 +337,7 @@ impl Inbox for FilteringInbox {
 #[derive(Default)]
 pub struct RecordingInbox {
     messages: Mutex<Vec<Message>>,
-    garbage: Mutex<Vec<String>>,
+    undecodable: Mutex<Vec<String>>,
 }
 
 impl RecordingInbox {
@@ -345,8 +345,8 @@ impl RecordingInbox {
         self.messages.lock().unwrap().clone()
     }
 
-    pub fn garbage(&self) -> Vec<String> {
-        self.garbage.lock().unwrap().clone()
+    pub fn undecodable(&self) -> Vec<String> {
+        self.undecodable.lock().unwrap().clone()
     }
 
     /// Waits for `count` messages. Returns all recorded messages.
@@ -361,8 +361,8 @@ impl Inbox for RecordingInbox {
         self.messages.lock().unwrap().push(message);
     }
 
-    fn garbage(&self, error: &MessageError) {
-        self.garbage.lock().unwrap().push(error.to_string());
+    fn undecodable(&self, error: &MessageError) {
+        self.undecodable.lock().unwrap().push(error.to_string());
     }
 }
 
@@ -385,7 +385,7 @@ pub async fn check_sizes(
     assert!((1..300).contains(&accepted));
     within(publish("last")).await.unwrap();
     other.wait(accepted + 1).await;
-    assert_eq!((other.messages().len(), other.garbage()), (accepted + 1, Vec::new()));
+    assert_eq!((other.messages().len(), other.undecodable()), (accepted + 1, Vec::new()));
 }
 
 /// Declares the tests of the suite. `$servers` starts three servers and an engine, which lives as

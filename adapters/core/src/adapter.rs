@@ -209,5 +209,5 @@ pub trait Inbox: Send + Sync {
     fn receive(&self, message: Message, offset: Option<Offset>);
 
     /// Reports malformed data. The server counts and drops it.
-    fn garbage(&self, error: &MessageError);
+    fn undecodable(&self, error: &MessageError);
 }

@@ -85,7 +85,7 @@ impl Members {
     }
 
     /// Reports a malformed document to the namespace that it names.
-    fn garbage(&self, nsp: Option<&str>, error: &MessageError) {
+    fn undecodable(&self, nsp: Option<&str>, error: &MessageError) {
         let members = self.members();
         let receivers: Vec<_> = members
             .iter()
@@ -94,7 +94,7 @@ impl Members {
             .collect();
         drop(members);
         for inbox in receivers {
-            inbox.garbage(error);
+            inbox.undecodable(error);
         }
     }
 
@@ -198,7 +198,7 @@ async fn read(
                 members.deliver(&message, offset.as_ref());
             }
             Ok(None) => {}
-            Err(error) => members.garbage(nsp.as_deref(), &error),
+            Err(error) => members.undecodable(nsp.as_deref(), &error),
         }
     }
 }

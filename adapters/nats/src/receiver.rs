@@ -157,7 +157,7 @@ impl Receiver {
         for frame in state.order.release(first, second) {
             match Message::decode(&frame.message, &self.config.limits) {
                 Ok(message) => inbox.receive(message, None),
-                Err(error) => inbox.garbage(&error),
+                Err(error) => inbox.undecodable(&error),
             }
         }
         Ok(received)
@@ -177,7 +177,7 @@ impl Receiver {
                 }
                 Ok(frame) if frame.message.is_empty() && subject == self.subjects.all() => {}
                 Ok(frame) => frames.push(frame),
-                Err(error) => self.membership.inbox.garbage(&error),
+                Err(error) => self.membership.inbox.undecodable(&error),
             }
         }
         frames

@@ -212,7 +212,7 @@ impl Receivers {
                 Ok(message) => {
                     inbox.receive(message.clone(), offset.map(|offset| offset.to_string().into()));
                 }
-                Err(error) => inbox.garbage(error),
+                Err(error) => inbox.undecodable(error),
             }
         }
     }

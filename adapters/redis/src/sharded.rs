@@ -126,7 +126,7 @@ pub(crate) fn on_message(seat: &Seat, inbox: Arc<dyn Inbox>, limits: ClusterLimi
     Arc::new(move |_, wire| match Message::decode_in(&wire, &nsp, &limits) {
         Ok(message) if message.uid == uid => {}
         Ok(message) => inbox.receive(message, None),
-        Err(error) => inbox.garbage(&error),
+        Err(error) => inbox.undecodable(&error),
     })
 }
 

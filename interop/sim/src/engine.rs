@@ -156,7 +156,7 @@ struct NoInbox;
 impl Inbox for NoInbox {
     fn receive(&self, _: Message, _: Option<Offset>) {}
 
-    fn garbage(&self, _: &MessageError) {}
+    fn undecodable(&self, _: &MessageError) {}
 }
 
 #[derive(Clone)]

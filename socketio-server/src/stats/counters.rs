@@ -213,7 +213,7 @@ counters! {
         /// Messages of other nodes.
         received,
         /// Malformed messages from the adapter's engine. They were dropped.
-        garbage,
+        undecodable,
         /// Messages that were refused because too many were waiting to be sent
         /// ([`ClusterLimits`](crate::ClusterLimits)).
         queue_full,

@@ -352,10 +352,10 @@ async fn lost_messages_between_nodes_are_counted() {
     io.emit("waits", &()).unwrap();
     io.emit("refused", &()).unwrap_err();
     let inbox = adapter.inbox.lock().unwrap().clone().unwrap();
-    inbox.garbage(&MessageError::Malformed("noise"));
+    inbox.undecodable(&MessageError::Malformed("noise"));
     let cluster = io.stats().cluster;
     assert_eq!((cluster.lost, cluster.sent, cluster.received), (1, 0, 0));
-    assert_eq!((cluster.queue_full, cluster.garbage), (1, 1));
+    assert_eq!((cluster.queue_full, cluster.undecodable), (1, 1));
 }
 
 #[test]

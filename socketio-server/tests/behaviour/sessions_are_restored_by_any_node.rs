@@ -368,7 +368,7 @@ async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
     struct Nobody;
     impl Inbox for Nobody {
         fn receive(&self, _: Message, _: Option<Offset>) {}
-        fn garbage(&self, _: &MessageError) {}
+        fn undecodable(&self, _: &MessageError) {}
     }
     let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "node".into() };
     let link = cluster.adapter().join(seat, std::sync::Arc::new(Nobody)).await.unwrap();

@@ -61,7 +61,7 @@ impl Inbox for Seen {
         }
     }
 
-    fn garbage(&self, error: &MessageError) {
+    fn undecodable(&self, error: &MessageError) {
         assert_eq!(error.to_string(), "", "garbage");
     }
 }

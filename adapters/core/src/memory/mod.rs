@@ -177,7 +177,7 @@ impl Parcel {
         }
         match Message::decode(&self.wire, &ClusterLimits::default()) {
             Ok(message) => self.inbox.receive(message, self.offset),
-            Err(error) => self.inbox.garbage(&error),
+            Err(error) => self.inbox.undecodable(&error),
         }
     }
 

@@ -31,7 +31,7 @@ async fn malformed_documents_are_counted_and_dropped() {
         documents.insert_one(document).await.unwrap();
     }
     assert_eq!(node.inbox.wait(1).await[0].body, Body::Heartbeat);
-    assert_eq!(node.inbox.garbage().len(), 3, "those of its namespace");
+    assert_eq!(node.inbox.undecodable().len(), 3, "those of its namespace");
 }
 
 #[tokio::test]

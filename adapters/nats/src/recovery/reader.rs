@@ -225,7 +225,7 @@ impl Reader {
                     EntryOffset { created_at, seq, checksum: EntryOffset::checksum(&frame) };
                 inbox.receive(message, Some(place.into()));
             }
-            Err(error) => inbox.garbage(&error),
+            Err(error) => inbox.undecodable(&error),
         }
     }
 }

@@ -49,8 +49,8 @@ async fn garbage_is_counted_and_dropped() {
         .unwrap();
     other_client.flush().await.unwrap();
     // A message without content on the subject of all nodes comes from a node that joins.
-    until(|| async { one.inbox.garbage().len() == 2 * bad.len() - 1 }).await;
-    assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
+    until(|| async { one.inbox.undecodable().len() == 2 * bad.len() - 1 }).await;
+    assert!(one.inbox.undecodable().iter().any(|text| text.contains("1001 bytes")));
     two.publish_now(&[], "good").await;
     one.inbox.wait(1).await;
     assert_eq!(one.events(), ["good"]);
@@ -89,8 +89,8 @@ async fn garbage_in_the_log_is_counted_and_skipped() {
         other_client.publish(subject, bad[6].clone().into()).await.unwrap();
     }
     other_client.flush().await.unwrap();
-    until(|| async { one.inbox.garbage().len() == bad.len() }).await;
-    assert!(one.inbox.garbage().iter().any(|text| text.contains("1001 bytes")));
+    until(|| async { one.inbox.undecodable().len() == bad.len() }).await;
+    assert!(one.inbox.undecodable().iter().any(|text| text.contains("1001 bytes")));
     let page = bad.len() / 3;
     let size = PageSize { packets: page, bytes: 1 << 20 };
     assert!(one.store().missed(&from, size).await.unwrap().events.is_empty());

@@ -68,7 +68,7 @@ async fn join_allowed_and_denied_namespaces(engine: &Nats, subject: &str) {
     here.publish_now(&["room"], "room").await;
     there.inbox.wait(3).await;
     assert_eq!(here.events(), ["meanwhile"; 2]);
-    assert!(here.inbox.garbage().is_empty() && there.inbox.garbage().is_empty());
+    assert!(here.inbox.undecodable().is_empty() && there.inbox.undecodable().is_empty());
 }
 
 #[tokio::test]

@@ -39,9 +39,9 @@ async fn garbage_is_counted_and_dropped() {
     for payload in &bad {
         client.execute("SELECT pg_notify('socket.io#/', $1)", &[payload]).await.unwrap();
     }
-    until(|| async { node.inbox.garbage().len() == bad.len() }).await;
+    until(|| async { node.inbox.undecodable().len() == bad.len() }).await;
     assert!(node.inbox.messages().is_empty());
-    assert!(node.inbox.garbage().iter().any(|text| text.contains("100001 bytes")));
+    assert!(node.inbox.undecodable().iter().any(|text| text.contains("100001 bytes")));
 
     let good = r#"{"uid":"x","nsp":"/","type":2}"#;
     client.execute("SELECT pg_notify('socket.io#/', $1)", &[&good]).await.unwrap();

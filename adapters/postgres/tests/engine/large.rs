@@ -86,7 +86,7 @@ async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let seat = Seat { nsp: Nsp::new("/other").unwrap(), uid: "one".into() };
     let _ = adapter.join(seat, Arc::new(RecordingInbox::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);
-    assert_eq!(node.inbox.garbage(), [""; 0]);
+    assert_eq!(node.inbox.undecodable(), [""; 0]);
 }
 
 #[tokio::test]

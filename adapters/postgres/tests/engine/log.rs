@@ -130,8 +130,8 @@ async fn a_node_without_a_log_receives_each_event_once() {
     assert_eq!(plain.wait_for("n11").await, sent);
     let first = plain.inbox.messages().swap_remove(1);
     assert_eq!(first, logging.message("/", "n1", &"x".repeat(20_000)));
-    assert_eq!(plain.inbox.garbage(), [""; 0]);
-    assert_eq!(logging.inbox.garbage(), [""; 0]);
+    assert_eq!(plain.inbox.undecodable(), [""; 0]);
+    assert_eq!(logging.inbox.undecodable(), [""; 0]);
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn a_page_ends_at_its_size_and_large_entries_are_skipped() {
     assert_eq!((page.events.len(), page.more), (2, true));
     assert_eq!(missed(&one, &from).await.unwrap(), ["n0", "n1", "n2", "n3", "end"]);
     one.wait_for("end").await;
-    assert_eq!(one.inbox.garbage().len(), 1, "the large entry");
+    assert_eq!(one.inbox.undecodable().len(), 1, "the large entry");
 }
 
 async fn refusal(

@@ -25,7 +25,7 @@ async fn nodes_that_start_together_create_one_table() {
     }
     for node in &nodes {
         node.inbox.wait(19).await;
-        assert_eq!(node.inbox.garbage(), [""; 0]);
+        assert_eq!(node.inbox.undecodable(), [""; 0]);
     }
 }
 

@@ -170,7 +170,7 @@ impl Incoming {
         match wire::read_broadcast(wire, &self.limits) {
             Ok(message) if message.nsp != self.seat.nsp || message.uid == self.seat.uid => {}
             Ok(message) => self.inbox.receive(message, None),
-            Err(error) => self.inbox.garbage(&error),
+            Err(error) => self.inbox.undecodable(&error),
         }
     }
 
@@ -178,7 +178,7 @@ impl Incoming {
         match wire::read_request(wire, &self.limits) {
             Ok((uid, _)) if uid == self.seat.uid => {}
             Ok((uid, body)) => self.receive(uid, body),
-            Err(error) => self.inbox.garbage(&error),
+            Err(error) => self.inbox.undecodable(&error),
         }
     }
 
@@ -187,7 +187,7 @@ impl Incoming {
     fn handle_reply(&self, wire: &[u8]) {
         match wire::read_reply(wire, &self.limits) {
             Ok(body) => body.into_iter().for_each(|body| self.receive(NodeId::default(), body)),
-            Err(error) => self.inbox.garbage(&error),
+            Err(error) => self.inbox.undecodable(&error),
         }
     }
 

@@ -111,7 +111,7 @@ impl Member {
             // A node has already executed its own requests, except for broadcasts.
             Ok(message) if message.uid == self.seat.uid && !is_broadcast(&message.body) => {}
             Ok(message) => self.inbox.receive(message, Some(id.to_string().into())),
-            Err(error) => self.inbox.garbage(&error),
+            Err(error) => self.inbox.undecodable(&error),
         }
     }
 }
@@ -280,8 +280,8 @@ mod tests {
             lock(&self.0).extend(offset);
         }
 
-        fn garbage(&self, _: &MessageError) {
-            lock(&self.0).push("garbage".into());
+        fn undecodable(&self, _: &MessageError) {
+            lock(&self.0).push("undecodable".into());
         }
     }
 

@@ -29,10 +29,10 @@ fn garbage() -> Vec<Vec<u8>> {
 }
 
 async fn counted(node: &Node, count: usize) {
-    until(|| async { node.inbox.garbage().len() == count }).await;
+    until(|| async { node.inbox.undecodable().len() == count }).await;
     assert!(node.inbox.messages().is_empty(), "{:?}", node.inbox.messages());
     assert!(
-        node.inbox.garbage().iter().any(|text| text.contains("exceeds the limit of 100000 bytes"))
+        node.inbox.undecodable().iter().any(|text| text.contains("exceeds the limit of 100000 bytes"))
     );
 }
 
@@ -51,7 +51,7 @@ async fn garbage_on_channels_is_counted_and_dropped() {
         }
     }
     counted(&node, garbage().len() * channels.len()).await;
-    assert!(two.inbox.garbage().is_empty());
+    assert!(two.inbox.undecodable().is_empty());
 
     let adapter = RedisAdapter::sharded(engine.url()).max_message_bytes(LIMIT).build().unwrap();
     let node = Node::join(&adapter, "/", "one").await;
@@ -115,6 +115,6 @@ async fn namespaces_with_special_characters_are_separate() {
         here.publish_event("this").await;
         there.inbox.wait(1).await;
         assert_eq!(events(&there), ["this"], "{nsp}");
-        assert!(events(&other).is_empty() && here.inbox.garbage().is_empty(), "{nsp}");
+        assert!(events(&other).is_empty() && here.inbox.undecodable().is_empty(), "{nsp}");
     }
 }

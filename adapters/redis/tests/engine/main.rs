@@ -99,8 +99,8 @@ impl Inbox for OthersOnly {
         }
     }
 
-    fn garbage(&self, error: &MessageError) {
-        Inbox::garbage(&*self.inbox, error);
+    fn undecodable(&self, error: &MessageError) {
+        Inbox::undecodable(&*self.inbox, error);
     }
 }
 

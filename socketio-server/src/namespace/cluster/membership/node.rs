@@ -446,9 +446,9 @@ impl Inbox for Node {
         }
     }
 
-    fn garbage(&self, error: &MessageError) {
+    fn undecodable(&self, error: &MessageError) {
         let nsp = &self.membership.seat.nsp;
-        self.membership.counters.here().cluster.garbage.one();
+        self.membership.counters.here().cluster.undecodable.one();
         tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message of another node was dropped");
     }
 }
