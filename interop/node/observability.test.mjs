@@ -53,7 +53,7 @@ function samples(queries) {
 const gives = ({ name, label }) => page.split('\n').some((line) => /^\w+/.exec(line)?.[0] === name && line.includes(label));
 
 test('the exporter counts events, and the time of handlers in seconds', () => {
-  assert.ok(gives({ name: 'socketio_events_total', label: 'what="received"} 1' }), page);
+  assert.ok(gives({ name: 'socketio_events_total', label: 'kind="received"} 1' }), page);
   assert.equal(value(page, 'socketio_sockets'), 2);
   const seconds = value(page, 'socketio_handler_seconds_total');
   assert.ok(seconds > 0 && seconds < 10, `${seconds}`);

@@ -41,14 +41,14 @@ impl Server {
     /// | `socketio_inbox_events`, `socketio_inbox_bytes`, `socketio_unfinished_bytes` | gauge | |
     /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
     /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
-    /// | `socketio_events_total` | counter | `what`: a field of [`Events`](crate::Events) |
-    /// | `socketio_handlers_total` | counter | `what`: a field of [`Handlers`](crate::Handlers) except `nanoseconds` |
+    /// | `socketio_events_total` | counter | `kind`: a field of [`Events`](crate::Events) |
+    /// | `socketio_handlers_total` | counter | `kind`: a field of [`Handlers`](crate::Handlers) except `nanoseconds` |
     /// | `socketio_handler_nanoseconds_total` | counter | |
-    /// | `socketio_acks_total` | counter | `what`: a field of [`Acks`](crate::Acks) |
+    /// | `socketio_acks_total` | counter | `kind`: a field of [`Acks`](crate::Acks) |
     /// | `socketio_acks_pending` | gauge | |
-    /// | `socketio_recoveries_total` | counter | `what`: a field of [`Recoveries`](crate::Recoveries) |
+    /// | `socketio_recoveries_total` | counter | `kind`: a field of [`Recoveries`](crate::Recoveries) |
     /// | `socketio_recovery_log_events`, `socketio_recovery_log_bytes`, `socketio_recovery_log_sessions` | gauge | |
-    /// | `socketio_cluster_total` | counter | `what`: a field of [`ClusterStats`](crate::ClusterStats) |
+    /// | `socketio_cluster_total` | counter | `kind`: a field of [`ClusterStats`](crate::ClusterStats) |
     /// | `socketio_cluster_requests` | gauge | |
     #[cfg(feature = "metrics")]
     pub fn report_metrics(&self) {

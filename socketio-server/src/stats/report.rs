@@ -34,14 +34,14 @@ impl Stats {
             counter!("socketio_disconnected_total", "path" => path.clone(), "reason" => reason)
                 .absolute(count);
         }
-        let group = |name: &'static str, what: &'static str, count: u64| {
-            counter!(name, "path" => path.clone(), "what" => what).absolute(count);
+        let group = |name: &'static str, kind: &'static str, count: u64| {
+            counter!(name, "path" => path.clone(), "kind" => kind).absolute(count);
         };
-        let handlers = self.handlers.entries().filter(|(what, _)| *what != "nanoseconds");
-        self.events.entries().for_each(|(what, n)| group("socketio_events_total", what, n));
-        handlers.for_each(|(what, n)| group("socketio_handlers_total", what, n));
-        self.acks.entries().for_each(|(what, n)| group("socketio_acks_total", what, n));
-        self.recoveries.entries().for_each(|(what, n)| group("socketio_recoveries_total", what, n));
-        self.cluster.entries().for_each(|(what, n)| group("socketio_cluster_total", what, n));
+        let handlers = self.handlers.entries().filter(|(kind, _)| *kind != "nanoseconds");
+        self.events.entries().for_each(|(kind, n)| group("socketio_events_total", kind, n));
+        handlers.for_each(|(kind, n)| group("socketio_handlers_total", kind, n));
+        self.acks.entries().for_each(|(kind, n)| group("socketio_acks_total", kind, n));
+        self.recoveries.entries().for_each(|(kind, n)| group("socketio_recoveries_total", kind, n));
+        self.cluster.entries().for_each(|(kind, n)| group("socketio_cluster_total", kind, n));
     }
 }

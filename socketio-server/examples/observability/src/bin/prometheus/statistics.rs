@@ -42,23 +42,23 @@ impl Collector for Statistics {
         page.counter("socketio_refused", "Refused connects", server.refused)?;
         let disconnected = server.disconnected.entries();
         page.counters("socketio_disconnected", "Sockets by end", "reason", disconnected)?;
-        page.counters("socketio_events", "Events", "what", server.events.entries())?;
+        page.counters("socketio_events", "Events", "kind", server.events.entries())?;
         let handlers = server.handlers.entries().filter(|(what, _)| *what != "nanoseconds");
-        page.counters("socketio_handlers", "Handlers and their results", "what", handlers)?;
+        page.counters("socketio_handlers", "Handlers and their results", "kind", handlers)?;
         page.seconds("socketio_handler", "Time of handlers", server.handlers.nanoseconds)?;
         page.gauge("socketio_inbox_events", "Events without a handler", server.inbox_events)?;
         page.gauge("socketio_inbox_bytes", "Size of these events", server.inbox_bytes)?;
         let unfinished = server.unfinished_bytes;
         page.gauge("socketio_unfinished_bytes", "Incomplete binary packets", unfinished)?;
         page.gauge("socketio_acks_pending", "Acks that are awaited", server.acks.pending())?;
-        page.counters("socketio_acks", "Requested acks", "what", server.acks.entries())?;
-        page.counters("socketio_recoveries", "Recoveries", "what", server.recoveries.entries())?;
+        page.counters("socketio_acks", "Requested acks", "kind", server.acks.entries())?;
+        page.counters("socketio_recoveries", "Recoveries", "kind", server.recoveries.entries())?;
         let log = server.recovery_log;
         page.gauge("socketio_recovery_log_events", "Events in the log", log.events)?;
         page.gauge("socketio_recovery_log_bytes", "Size of the log", log.bytes)?;
         page.gauge("socketio_recovery_log_sessions", "Sessions of absent clients", log.sessions)?;
         page.gauge("socketio_cluster_requests", "Pending requests", server.cluster_requests)?;
-        page.counters("socketio_cluster", "Messages of nodes", "what", server.cluster.entries())
+        page.counters("socketio_cluster", "Messages of nodes", "kind", server.cluster.entries())
     }
 }
 
