@@ -64,7 +64,7 @@ pub struct Entry<P> {
 /// };
 /// let mut trail = Trail::default();
 /// event(&mut log, 1, "one");
-/// trail.gave(1);
+/// trail.record_sent(1);
 /// trail.miss(log.next()); // the connection is lost
 /// event(&mut log, 2, "two");
 /// let (pid, sid) = ("private".into(), "id".into());
@@ -302,7 +302,7 @@ mod tests {
 
     fn session(pid: &str, last: u64) -> Session<()> {
         let mut trail = Trail::default();
-        trail.gave(last);
+        trail.record_sent(last);
         let (pid, sid) = (pid.into(), format!("s{pid}").into());
         Session { pid, sid, rooms: vec!["s".into()], data: (), trail }
     }
@@ -479,7 +479,7 @@ mod tests {
             socket.due.push(entry.packet);
             if socket.connected {
                 socket.got.push(entry.packet);
-                socket.trail.gave(entry.offset);
+                socket.trail.record_sent(entry.offset);
             }
         }
         log.append(now, entry);
@@ -493,7 +493,7 @@ mod tests {
         let missed: Vec<_> = missed.map(|entry| entry.packet).collect();
         for packet in missed {
             socket.got.push(packet);
-            socket.trail.gave(packet);
+            socket.trail.record_sent(packet);
         }
         assert_eq!(socket.got, socket.due, "socket {index}");
         socket.trail.caught_up();

@@ -50,7 +50,7 @@ struct Change {
 
 impl Trail {
     /// Records that the socket was sent the event with this offset.
-    pub fn gave(&mut self, offset: u64) {
+    pub fn record_sent(&mut self, offset: u64) {
         self.last = Some(offset);
     }
 

@@ -383,7 +383,7 @@ impl RecoveryLog {
                 Ok::<_, SendError>(())
             });
             if result.is_ok() {
-                last.into_iter().for_each(|offset| state.trail.gave(offset));
+                last.into_iter().for_each(|offset| state.trail.record_sent(offset));
                 state.trail.caught_up();
                 recoverable.set_accepted();
                 socket.set_connected();

@@ -164,7 +164,7 @@ impl SocketInner {
         match queue_frames(&self.client.handle, frames) {
             Ok(waker) => {
                 if let (Some(mut state), LogOffset::Local(offset)) = (state, offset) {
-                    state.trail.gave(offset);
+                    state.trail.record_sent(offset);
                 }
                 Queued::Yes(waker)
             }
