@@ -73,7 +73,7 @@ impl NatsAdapter {
 
     /// Returns whether this node receives what other nodes send to `room`. It does so shortly after
     /// the first socket has joined the room.
-    pub fn hears(&self, nsp: &str, room: &str) -> bool {
+    pub fn receives(&self, nsp: &str, room: &str) -> bool {
         let members: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
         members
             .iter()
@@ -139,7 +139,7 @@ impl ClusterAdapter for NatsAdapter {
             self.publisher.check()?;
             let membership = Arc::new(Membership::new(seat, inbox));
             let mut tasks = Tasks::default();
-            let (sender, hears) = oneshot::channel();
+            let (sender, subscribed) = oneshot::channel();
             tasks.spawn(self.receiver(&subjects, &membership).run(sender));
             let (sender, reads) = oneshot::channel();
             let sessions = match self.publisher.log() {
@@ -156,7 +156,7 @@ impl ClusterAdapter for NatsAdapter {
                 }
             };
             let timeout = self.config.timeout;
-            let joined = async { hears.await.and(reads.await) };
+            let joined = async { subscribed.await.and(reads.await) };
             let joined = tokio::time::timeout(timeout, joined).await;
             joined
                 .map_err(|_| {

@@ -16,7 +16,7 @@ async fn servers(engine: Nats, with: impl Fn(NatsConfig) -> NatsConfig) -> (Serv
     }
     let reaching = adapters.clone();
     let adapters = adapters.into_iter().map(|it| it as Arc<dyn ClusterAdapter>).collect();
-    let reaches = move |server: usize, nsp: &str, room: &str| reaching[server].hears(nsp, room);
+    let reaches = move |server: usize, nsp: &str, room: &str| reaching[server].receives(nsp, room);
     (Servers::new(adapters, Arc::new(reaches)).await, engine)
 }
 

@@ -56,7 +56,7 @@ async fn a_dead_server_fails_promptly_and_is_found_again() {
         engine.restart().unwrap();
         until_received(&one, &two).await;
         until_received(&two, &one).await;
-        until(|| async { two.adapter.hears("/", &room) }).await;
+        until(|| async { two.adapter.receives("/", &room) }).await;
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_room_that_appears_without_a_server_is_subscribed_to_afterwards() {
     engine.restart().unwrap();
     until(|| async {
         one.link.room_vanished(&"b".into());
-        one.adapter.hears("/", "a")
+        one.adapter.receives("/", "a")
     })
     .await;
 }

@@ -74,7 +74,7 @@ impl Node {
 
     async fn join_room(&self, room: &str) {
         self.link.room_appeared(&Room::from(room));
-        until(|| async { self.adapter.hears("/", room) }).await;
+        until(|| async { self.adapter.receives("/", room) }).await;
     }
 
     fn events(&self) -> Vec<String> {

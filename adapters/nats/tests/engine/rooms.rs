@@ -23,7 +23,7 @@ async fn a_node_receives_only_messages_for_its_rooms() {
     one.publish_now(&["nobody's"], "not at all").await;
     one.publish_now(&["nobody's", "either"], "to several").await;
     two.link.room_vanished(&"a".into());
-    until(|| async { !two.adapter.hears("/", "a") }).await;
+    until(|| async { !two.adapter.receives("/", "a") }).await;
     one.publish_now(&[], "fence").await;
     until(|| async { two.events().iter().any(|event| event == "fence") }).await;
     // A message to a room without a subject goes to all nodes, like one to several rooms.
@@ -75,7 +75,7 @@ async fn short_lived_rooms_leave_no_subscriptions() {
     node.join_room("stays").await;
     for n in 0..2000 {
         other.publish_now(&[&format!("{n}")], "gone").await;
-        assert!(!node.adapter.hears("/", &format!("{n}")));
+        assert!(!node.adapter.receives("/", &format!("{n}")));
     }
     other.publish_now(&["stays"], "here").await;
     node.inbox.wait(1).await;
