@@ -8,7 +8,7 @@ use super::{Client, Harness, items, three};
 /// Acks of clients on all servers are returned, also binary ones, each once.
 pub async fn acks_are_collected<H: Harness>(harness: &H) {
     let [mut zero, mut one, mut two] = three(harness).await;
-    let asker = async {
+    let sender = async {
         zero.call(
             value!({ "op": "emitWithAck", "event": "q", "timeout": 20_000, "except": ["s0"] }),
         )
@@ -22,7 +22,7 @@ pub async fn acks_are_collected<H: Harness>(harness: &H) {
             client.acknowledge(ack.unwrap_or_default(), answer).await;
         }
     };
-    let (answer, ()) = both(asker, answered).await;
+    let (answer, ()) = both(sender, answered).await;
     assert_eq!(answer.get("error"), Some(&Value::Null), "{answer:?}");
     let responses = items(answer.get("responses"));
     assert_eq!(responses.len(), 2, "{responses:?}");
@@ -36,7 +36,7 @@ pub async fn acks_are_collected<H: Harness>(harness: &H) {
 /// At the deadline, the acks received so far are returned, and missing ones are reported.
 pub async fn partial_acks_are_returned_at_the_deadline<H: Harness>(harness: &H) {
     let [mut zero, mut one, _silent] = three(harness).await;
-    let asker = async {
+    let sender = async {
         zero.call(value!({ "op": "emitWithAck", "event": "q", "timeout": 1_500, "except": ["s0"] }))
             .await
     };
@@ -44,7 +44,7 @@ pub async fn partial_acks_are_returned_at_the_deadline<H: Harness>(harness: &H) 
         let ack = one.next().await.and_then(|event| event.ack);
         one.acknowledge(ack.unwrap_or_default(), value!(1)).await;
     };
-    let (answer, ()) = both(asker, answered).await;
+    let (answer, ()) = both(sender, answered).await;
     assert_eq!(answer.get("responses"), Some(&value!([1])), "{answer:?}");
     let error = answer.get("error").and_then(Value::as_str);
     assert_eq!(error, Some("1 clients have not acknowledged"));

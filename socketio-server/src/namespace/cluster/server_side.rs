@@ -38,11 +38,11 @@ use crate::{
 #[derive(Clone)]
 pub struct ServerEvent {
     pub(crate) args: Args,
-    asker: Option<Arc<Asker>>,
+    reply_sender: Option<Arc<ReplySender>>,
 }
 
-/// The sender that waits for a reply. Only the first reply of a node is sent.
-struct Asker {
+/// Sends a reply to the node that sent the event. Only the first reply of a node is sent.
+struct ReplySender {
     membership: Arc<Membership>,
     to: NodeId,
     request: RequestId,
@@ -71,7 +71,7 @@ impl ServerEvent {
 
     /// Returns whether the sender requests a reply. If not, [`reply`](Self::reply) does nothing.
     pub fn wants_reply(&self) -> bool {
-        self.asker.is_some()
+        self.reply_sender.is_some()
     }
 
     /// Sends a reply. Only the first reply of this node is sent, and only the first value of a
@@ -81,11 +81,13 @@ impl ServerEvent {
     ///
     /// Returns an error if the value cannot be encoded. The handler may then send another reply.
     pub fn reply<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), EmitError> {
-        let Some(asker) = &self.asker else { return Ok(()) };
+        let Some(reply_sender) = &self.reply_sender else { return Ok(()) };
         let args = ack_args(value)?;
-        let sent = asker.first.send(|| {
-            let request = asker.request.clone();
-            asker.membership.reply(&asker.to, Body::ServerSideEmitResponse { request, args });
+        let sent = reply_sender.first.send(|| {
+            let request = reply_sender.request.clone();
+            reply_sender
+                .membership
+                .reply(&reply_sender.to, Body::ServerSideEmitResponse { request, args });
             Ok(())
         });
         sent.map(drop)
@@ -185,11 +187,11 @@ pub(super) fn start(
     runtime: &Handle,
     handlers: &[ErasedHandler<ServerEvent>],
     args: Args,
-    asker: Option<(NodeId, RequestId)>,
+    reply_to: Option<(NodeId, RequestId)>,
 ) {
-    let asker = asker.map(|(to, request)| {
+    let reply_sender = reply_to.map(|(to, request)| {
         let first = FirstAck::default();
-        Arc::new(Asker { membership: membership.clone(), to, request, first })
+        Arc::new(ReplySender { membership: membership.clone(), to, request, first })
     });
     for handler in handlers {
         let Some(place) = Place::take(membership) else {
@@ -198,8 +200,10 @@ pub(super) fn start(
             tracing::warn!(target: "socketio::cluster", event, "`max_handlers` handlers of server-side events are running: dropping an event");
             return;
         };
-        let (handler, mut event) =
-            (handler.clone(), ServerEvent { args: args.clone(), asker: asker.clone() });
+        let (handler, mut event) = (
+            handler.clone(),
+            ServerEvent { args: args.clone(), reply_sender: reply_sender.clone() },
+        );
         let (started, after) = membership.next_handler();
         runtime.spawn(async move {
             let _place = place;

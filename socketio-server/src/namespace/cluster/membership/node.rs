@@ -413,8 +413,8 @@ impl Node {
             }
             Body::ServerSideEmit { args, request } => {
                 let handlers = namespace.0.server_side.find(args.event());
-                let asker = request.map(|request| (from, request));
-                server_side::start(&self.membership, &self.runtime, &handlers, args, asker);
+                let reply_to = request.map(|request| (from, request));
+                server_side::start(&self.membership, &self.runtime, &handlers, args, reply_to);
             }
             _ => {}
         }
