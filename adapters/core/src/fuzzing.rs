@@ -11,8 +11,8 @@ use std::{
 use socketio_parser::Nsp;
 
 use crate::{
-    Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Output, RequestId,
-    Seat, Selection, SocketDetails, ack_args, event_args,
+    Body, Cluster, ClusterLimits, ClusterRequest, Discovery, Heartbeats, Message, NodeId, Output,
+    RequestId, Seat, Selection, SocketDetails, ack_args, event_args,
 };
 
 /// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
@@ -41,7 +41,7 @@ pub fn cluster_ops(data: &[u8]) {
     let mut node = Fuzzed {
         cluster: Cluster::new(seat, discovery, limits),
         now: Instant::now(),
-        asked: Vec::new(),
+        requests: Vec::new(),
         waiting: BTreeSet::new(),
     };
     for op in ops.chunks_exact(2) {
@@ -58,13 +58,14 @@ pub fn cluster_ops(data: &[u8]) {
 struct Fuzzed {
     cluster: Cluster<usize>,
     now: Instant,
-    asked: Vec<RequestId>,
+    requests: Vec<RequestId>,
     waiting: BTreeSet<usize>,
 }
 
 impl Fuzzed {
     fn run(&mut self, kind: u8, value: u8) {
-        let request = self.asked.get(usize::from(value >> 3) % self.asked.len().max(1)).cloned();
+        let request =
+            self.requests.get(usize::from(value >> 3) % self.requests.len().max(1)).cloned();
         let nobody = RequestId::from("nobody");
         let request = request.unwrap_or(nobody);
         let args = event_args("x", &value).ok();
@@ -72,10 +73,10 @@ impl Fuzzed {
         let body = match (kind % 13, args, ack) {
             (0, ..) => return self.cluster.join(self.now),
             (1, ..) => return self.pass(Duration::from_millis(u64::from(value) * 20)),
-            (2, Some(args), _) => return self.ask(Ask::ServerSideEmit(args), value),
-            (3, ..) => return self.ask(Ask::FetchSockets(Selection::default()), value),
+            (2, Some(args), _) => return self.ask(ClusterRequest::ServerSideEmit(args), value),
+            (3, ..) => return self.ask(ClusterRequest::FetchSockets(Selection::default()), value),
             (4, Some(args), _) => {
-                return self.ask(Ask::Broadcast(args, Selection::default()), value);
+                return self.ask(ClusterRequest::Broadcast(args, Selection::default()), value);
             }
             (5, ..) => {
                 if let Some(waiter) = self.cluster.forget(&request) {
@@ -109,13 +110,13 @@ impl Fuzzed {
         assert!(self.cluster.poll_timeout().is_none_or(|next| next > self.now), "not dealt with");
     }
 
-    fn ask(&mut self, ask: Ask, value: u8) {
-        let waiter = self.asked.len();
+    fn ask(&mut self, request: ClusterRequest, value: u8) {
+        let waiter = self.requests.len();
         let timeout = Duration::from_millis(u64::from(value) * 20 + 1);
         let others = usize::from(value % 4);
-        match self.cluster.ask(self.now, ask, others, timeout, waiter) {
+        match self.cluster.ask(self.now, request, others, timeout, waiter) {
             Ok(request) => {
-                self.asked.push(request);
+                self.requests.push(request);
                 self.waiting.insert(waiter);
             }
             Err(refused) => assert_eq!((refused.waiter, refused.limit), (waiter, Some(4))),

@@ -51,7 +51,7 @@ mod wire;
 pub use adapter::{
     BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
 };
-pub use cluster::{Ask, Cluster, Gathered, Outcome, Output, Refused};
+pub use cluster::{Cluster, ClusterRequest, Gathered, Outcome, Output, Refused};
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use common::{Node, ack, count, hello, selection, sockets};
 use socketio_adapter::{
-    Ask, Body, ClusterLimits, Discovery, Gathered, Outcome, Output, Refused, ack_args,
+    Body, ClusterLimits, ClusterRequest, Discovery, Gathered, Outcome, Output, Refused, ack_args,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn fetch() -> Ask {
-    Ask::FetchSockets(selection(&[], &[]))
+fn fetch() -> ClusterRequest {
+    ClusterRequest::FetchSockets(selection(&[], &[]))
 }
 
 fn found(outcome: Outcome) -> (usize, usize) {
@@ -48,10 +48,10 @@ fn a_request_ends_at_once_without_other_nodes() {
         let mut node = Node::new(discovery);
         node.ask(fetch(), 0);
         assert_eq!(node.outcome().map(found), Some((0, 0)));
-        node.ask(Ask::ServerSideEmit(hello()), 0);
+        node.ask(ClusterRequest::ServerSideEmit(hello()), 0);
         let Some(Output::Done { .. }) = node.cluster.poll_output() else { panic!("published") };
         // A broadcast is published anyway, because a node may have just joined.
-        node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+        node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 0);
         let Some(Output::Publish(_)) = node.cluster.poll_output() else { panic!("not published") };
         assert_eq!(node.outcome().map(summary), Some((0, 0, 0)));
     }
@@ -83,7 +83,7 @@ fn a_request_does_not_wait_for_nodes_that_left_or_died() {
 #[test]
 fn a_request_ends_at_its_deadline_with_the_replies_so_far() {
     let mut node = Node::new(Discovery::Count);
-    let request = node.ask(Ask::ServerSideEmit(hello()), 2);
+    let request = node.ask(ClusterRequest::ServerSideEmit(hello()), 2);
     let args = ack_args(&1).unwrap();
     let reply = Body::ServerSideEmitResponse { request, args };
     node.hear("b", reply.clone());
@@ -100,7 +100,7 @@ fn a_request_ends_at_its_deadline_with_the_replies_so_far() {
 #[test]
 fn a_broadcast_ends_when_all_clients_have_acknowledged() {
     let mut node = Node::among(&["b", "c"]);
-    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+    let request = node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 0);
     node.hear("b", ack(&request, 1)); // before its count
     node.hear("b", count(&request, 2));
     node.hear("c", count(&request, 0));
@@ -112,7 +112,7 @@ fn a_broadcast_ends_when_all_clients_have_acknowledged() {
 #[test]
 fn a_broadcast_does_not_wait_for_clients_of_a_dead_node() {
     let mut node = Node::among(&["b", "c"]);
-    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 0);
+    let request = node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 0);
     node.hear("b", count(&request, 3));
     node.hear("b", ack(&request, 1));
     node.hear("c", count(&request, 1));
@@ -124,7 +124,7 @@ fn a_broadcast_does_not_wait_for_clients_of_a_dead_node() {
 #[test]
 fn a_broadcast_counts_replies_of_nodes_without_names() {
     let mut node = Node::new(Discovery::Count);
-    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 2);
+    let request = node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 2);
     node.hear("", count(&request, 1));
     node.hear("", ack(&request, 1));
     assert!(node.outcome().is_none(), "one more node");
@@ -168,7 +168,7 @@ fn requests_and_their_replies_are_limited() {
     node.hear("b", sockets(&request, &["1"]));
     node.hear("c", sockets(&request, &["2", "3"]));
     assert_eq!(node.outcome().map(found), Some((2, 0)));
-    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
+    let request = node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 1);
     node.hear("b", count(&request, 3));
     for value in 0..3 {
         node.hear("b", ack(&request, value));
@@ -176,7 +176,7 @@ fn requests_and_their_replies_are_limited() {
     node.pass(SECOND * 5);
     assert_eq!(node.outcome().map(summary), Some((2, 0, 1)));
     // The number of unknown nodes is limited too.
-    let request = node.ask(Ask::Broadcast(hello(), selection(&[], &[])), 1);
+    let request = node.ask(ClusterRequest::Broadcast(hello(), selection(&[], &[])), 1);
     for stranger in ["b", "c", "d", "e"] {
         node.hear(stranger, count(&request, 1));
     }

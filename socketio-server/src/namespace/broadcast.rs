@@ -8,7 +8,7 @@ use engineio_server::{
     internal::{settings, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, IntoRooms, Outcome, Selection, event_args};
+use socketio_adapter::{Body, ClusterRequest, Gathered, IntoRooms, Outcome, Selection, event_args};
 use socketio_core::typed_emit;
 use socketio_parser::{AckId, AckRefused, Args};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
@@ -265,9 +265,9 @@ impl Broadcast {
         let mut selection = self.selection_for_nodes();
         let timeout = self.ack_timeout();
         selection.flags.timeout = Some(timeout);
-        let ask = Ask::Broadcast(args.clone(), selection);
+        let request = ClusterRequest::Broadcast(args.clone(), selection);
         membership.wait_for_events().await;
-        let request = membership.ask(ask, timeout).await.map_err(EmitError::from)?;
+        let request = membership.ask(request, timeout).await.map_err(EmitError::from)?;
         let here = self.emit_with_ack_here(event, &args)?.acks().await;
         let outcome = request.outcome().await.map_err(EmitError::from)?;
         summary(here, Some(outcome), read)

@@ -42,7 +42,7 @@ pub use self::requests::{Gathered, Outcome};
 /// ```
 /// use std::time::{Duration, Instant};
 /// use socketio_adapter::{
-///     Ask, Body, Cluster, ClusterLimits, Discovery, Gathered, Message, NodeId, Output, Seat, event_args,
+///     ClusterRequest, Body, Cluster, ClusterLimits, Discovery, Gathered, Message, NodeId, Output, Seat, event_args,
 /// };
 /// use socketio_parser::Nsp;
 ///
@@ -52,7 +52,7 @@ pub use self::requests::{Gathered, Outcome};
 ///
 /// // One other node must reply.
 /// let args = event_args("time?", &())?;
-/// cluster.ask(now, Ask::ServerSideEmit(args), 1, Duration::from_secs(5), "who asked").unwrap();
+/// cluster.ask(now, ClusterRequest::ServerSideEmit(args), 1, Duration::from_secs(5), "who asked").unwrap();
 /// let Some(Output::Publish(Message { body, .. })) = cluster.poll_output() else { panic!() };
 /// let Body::ServerSideEmit { request: Some(request), .. } = body else { panic!() };
 ///
@@ -72,7 +72,7 @@ pub struct Cluster<W> {
     requests: Requests<W>,
     /// The number of requests so far. Together with the node's name it forms an id that is unique
     /// in the cluster.
-    asked: u64,
+    request_count: u64,
     outputs: VecDeque<Output<W>>,
     ignored: u64,
     timed_out: u64,
@@ -81,7 +81,7 @@ pub struct Cluster<W> {
 
 /// A request to the other nodes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ask {
+pub enum ClusterRequest {
     /// A broadcast with acks. The timeout of the selection is transmitted.
     Broadcast(Args, Selection),
     /// A request for the selected sockets.
@@ -139,7 +139,7 @@ impl<W> Cluster<W> {
             peers: Peers::new(discovery, limits.max_peers),
             requests: Requests::new(limits.max_requests, limits.max_replies),
             limits,
-            asked: 0,
+            request_count: 0,
             outputs: VecDeque::new(),
             ignored: 0,
             timed_out: 0,
@@ -188,7 +188,7 @@ impl<W> Cluster<W> {
     pub fn ask(
         &mut self,
         now: Instant,
-        ask: Ask,
+        request: ClusterRequest,
         others: usize,
         timeout: Duration,
         waiter: W,
@@ -200,14 +200,18 @@ impl<W> Cluster<W> {
             Some(known) => Awaited::Nodes(known),
             None => Awaited::Count { missing: others, heard: HashSet::new() },
         };
-        self.asked += 1;
-        let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.asked));
-        let gathered = match &ask {
-            Ask::FetchSockets(_) | Ask::Handover { .. } => Gathered::Sockets(Vec::new()),
-            Ask::Broadcast(..) | Ask::ServerSideEmit(_) => Gathered::Replies(Vec::new()),
+        self.request_count += 1;
+        let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.request_count));
+        let gathered = match &request {
+            ClusterRequest::FetchSockets(_) | ClusterRequest::Handover { .. } => {
+                Gathered::Sockets(Vec::new())
+            }
+            ClusterRequest::Broadcast(..) | ClusterRequest::ServerSideEmit(_) => {
+                Gathered::Replies(Vec::new())
+            }
         };
-        let clients = matches!(ask, Ask::Broadcast(..));
-        let first_only = matches!(ask, Ask::Handover { .. });
+        let clients = matches!(request, ClusterRequest::Broadcast(..));
+        let first_only = matches!(request, ClusterRequest::Handover { .. });
         let alone = awaited.is_empty();
         let deadline = deadline(now, timeout);
         let kind = RequestKind { gathered, clients, first_only };
@@ -217,22 +221,26 @@ impl<W> Cluster<W> {
                 return Err(Refused { waiter, limit: Some(self.limits.max_requests) });
             }
         };
-        let request = id.clone();
-        match ask {
-            Ask::Broadcast(args, selection) => {
+        match request {
+            ClusterRequest::Broadcast(args, selection) => {
                 // The broadcast is published even if no node is known. A node that has just joined
                 // may already have clients.
-                self.publish(Body::Broadcast { args, selection, request: Some(request) });
+                self.publish(Body::Broadcast { args, selection, request: Some(id.clone()) });
             }
-            Ask::FetchSockets(_) | Ask::Handover { .. } | Ask::ServerSideEmit(_) if alone => {}
-            Ask::FetchSockets(selection) => self.publish(Body::FetchSockets { selection, request }),
-            Ask::Handover { pid, owner, began } => {
+            ClusterRequest::FetchSockets(_)
+            | ClusterRequest::Handover { .. }
+            | ClusterRequest::ServerSideEmit(_)
+                if alone => {}
+            ClusterRequest::FetchSockets(selection) => {
+                self.publish(Body::FetchSockets { selection, request: id.clone() })
+            }
+            ClusterRequest::Handover { pid, owner, began } => {
                 let age = now.saturating_duration_since(began);
                 let selection = HandoverRequest { pid, owner, age }.to_selection();
-                self.publish(Body::FetchSockets { selection, request });
+                self.publish(Body::FetchSockets { selection, request: id.clone() });
             }
-            Ask::ServerSideEmit(args) => {
-                self.publish(Body::ServerSideEmit { args, request: Some(request) });
+            ClusterRequest::ServerSideEmit(args) => {
+                self.publish(Body::ServerSideEmit { args, request: Some(id.clone()) });
             }
         }
         self.outputs.extend(done.map(|(waiter, outcome)| Output::Done { waiter, outcome }));

@@ -24,7 +24,7 @@ pub struct Outcome {
 /// The replies of nodes or clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gathered {
-    /// Replies to [`Ask::FetchSockets`](super::Ask::FetchSockets).
+    /// Replies to [`ClusterRequest::FetchSockets`](super::ClusterRequest::FetchSockets).
     Sockets(Vec<SocketDetails>),
     /// Replies to the other requests.
     Replies(Vec<Args>),

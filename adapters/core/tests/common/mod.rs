@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use socketio_adapter::{
-    Ask, Body, Cluster, ClusterLimits, Discovery, Heartbeats, Message, NodeId, Outcome, Output,
-    RequestId, Room, Seat, Selection, SocketDetails, ack_args, event_args,
+    Body, Cluster, ClusterLimits, ClusterRequest, Discovery, Heartbeats, Message, NodeId, Outcome,
+    Output, RequestId, Room, Seat, Selection, SocketDetails, ack_args, event_args,
 };
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, value};
@@ -109,8 +109,8 @@ impl Node {
         self.cluster.handle_timeout(self.now);
     }
 
-    pub fn ask(&mut self, ask: Ask, others: usize) -> RequestId {
-        self.cluster.ask(self.now, ask, others, Duration::from_secs(5), "waiter").unwrap()
+    pub fn ask(&mut self, request: ClusterRequest, others: usize) -> RequestId {
+        self.cluster.ask(self.now, request, others, Duration::from_secs(5), "waiter").unwrap()
     }
 
     /// Returns the types of the messages to publish.

@@ -32,7 +32,10 @@ async fn counted(node: &Node, count: usize) {
     until(|| async { node.inbox.undecodable().len() == count }).await;
     assert!(node.inbox.messages().is_empty(), "{:?}", node.inbox.messages());
     assert!(
-        node.inbox.undecodable().iter().any(|text| text.contains("exceeds the limit of 100000 bytes"))
+        node.inbox
+            .undecodable()
+            .iter()
+            .any(|text| text.contains("exceeds the limit of 100000 bytes"))
     );
 }
 

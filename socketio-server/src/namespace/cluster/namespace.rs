@@ -1,7 +1,7 @@
 //! Cluster methods of a namespace.
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Body, Gathered, event_args};
+use socketio_adapter::{Body, ClusterRequest, Gathered, event_args};
 
 use crate::namespace::cluster::{
     remote::{FetchError, RemoteSocket},
@@ -80,7 +80,9 @@ impl Namespace {
     ) -> Result<Vec<R>, ServerSideError<R>> {
         let args = event_args(event, args).map_err(EmitError::from)?;
         let Some(membership) = self.join_cluster() else { return Ok(Vec::new()) };
-        let request = membership.ask(Ask::ServerSideEmit(args), membership.request_timeout()).await;
+        let request = membership
+            .ask(ClusterRequest::ServerSideEmit(args), membership.request_timeout())
+            .await;
         let outcome = match request {
             Ok(request) => request.outcome().await,
             Err(error) => Err(error),

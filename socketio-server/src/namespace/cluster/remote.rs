@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Ask, Gathered, IntoRooms, Room, SocketDetails};
+use socketio_adapter::{ClusterRequest, Gathered, IntoRooms, Room, SocketDetails};
 use socketio_core::typed_emit;
 use socketio_parser::Value;
 
@@ -247,8 +247,8 @@ impl Broadcast {
             Some(membership) => {
                 let timeout =
                     self.selection().flags.timeout.unwrap_or_else(|| membership.request_timeout());
-                let ask = Ask::FetchSockets(self.selection_for_nodes());
-                Some(membership.ask(ask, timeout).await?)
+                let request = ClusterRequest::FetchSockets(self.selection_for_nodes());
+                Some(membership.ask(request, timeout).await?)
             }
             None => None,
         };

@@ -8,7 +8,7 @@ use std::{
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, Ask, Gathered, NodeId,
+    AdapterError, ClusterRequest, Gathered, NodeId,
     recovery::{Handover, HandoverRequest},
 };
 use tokio::sync::Semaphore;
@@ -132,9 +132,9 @@ impl EngineLog {
         if owner.as_ref().is_some_and(|owner| handovers.is_gone(owner)) {
             return Ok(HandoverOutcome::NoReply);
         }
-        let ask = Ask::Handover { pid, owner: owner.clone(), began };
-        let asked = self.membership().ask(ask, self.handover_timeout()).await;
-        let outcome = match asked {
+        let request = ClusterRequest::Handover { pid, owner: owner.clone(), began };
+        let request = self.membership().ask(request, self.handover_timeout()).await;
+        let outcome = match request {
             Ok(pending) => pending.outcome().await,
             Err(error) => Err(error),
         };

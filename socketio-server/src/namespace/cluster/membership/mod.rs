@@ -16,8 +16,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    Ask, Body, Cluster, ClusterAdapter, ClusterLimits, Discovery, Link, Message, NodeId, Outcome,
-    Output, RequestId, Room, Seat, Selection, ack_args, recovery::SessionStore,
+    Body, Cluster, ClusterAdapter, ClusterLimits, ClusterRequest, Discovery, Link, Message, NodeId,
+    Outcome, Output, RequestId, Room, Seat, Selection, ack_args, recovery::SessionStore,
 };
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
@@ -204,7 +204,7 @@ impl Membership {
     /// together take at most `timeout`.
     pub(crate) async fn ask(
         self: &Arc<Self>,
-        ask: Ask,
+        request: ClusterRequest,
         timeout: Duration,
     ) -> Result<PendingRequest, ClusterError> {
         let began = now();
@@ -217,9 +217,9 @@ impl Membership {
         };
         let timeout = timeout.saturating_sub(now() - began);
         let (waiter, outcome) = oneshot::channel();
-        let (asked, outputs) =
-            self.with(|machine| machine.ask(now(), ask, others, timeout, waiter));
-        let request = asked.map_err(|refused| match refused.limit {
+        let (request, outputs) =
+            self.with(|machine| machine.ask(now(), request, others, timeout, waiter));
+        let request = request.map_err(|refused| match refused.limit {
             Some(limit) => ClusterError::TooManyRequests { limit },
             None => ClusterError::Left,
         })?;
