@@ -54,7 +54,7 @@ pub use adapter::{
 pub use cluster::{Cluster, ClusterRequest, Gathered, Outcome, Output, Refused};
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
-pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, Parcel};
+pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, MemoryMessage};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
 pub use payload::{ack_args, event_args};
 pub use recovery::Offset;

@@ -8,7 +8,7 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, MemoryAdapter, MemoryCluster,
-    MemoryLog, Message, MessageError, NodeId, Offset, Parcel, Room, RoomInterest, Seat,
+    MemoryLog, MemoryMessage, Message, MessageError, NodeId, Offset, Room, RoomInterest, Seat,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_emitter::Publish;
@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     random: Random,
     latency: Duration,
     /// The messages to each adapter, in order.
-    parcels: Arc<Mutex<Vec<mpsc::UnboundedSender<Parcel>>>>,
+    messages: Arc<Mutex<Vec<mpsc::UnboundedSender<MemoryMessage>>>>,
 }
 
 impl Engine {
@@ -75,38 +75,38 @@ impl Engine {
         } else {
             MemoryCluster::new()
         };
-        let parcels = Arc::<Mutex<Vec<mpsc::UnboundedSender<Parcel>>>>::default();
-        let senders = parcels.clone();
-        cluster.on_parcel(move |parcel| {
+        let messages = Arc::<Mutex<Vec<mpsc::UnboundedSender<MemoryMessage>>>>::default();
+        let senders = messages.clone();
+        cluster.on_message(move |message| {
             let senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(sender) = senders.get(parcel.to) {
-                let _ = sender.send(parcel);
+            if let Some(sender) = senders.get(message.to) {
+                let _ = sender.send(message);
             }
         });
         let latency = random.millis(0..8);
-        Self { cluster, keeps_log, random, latency, parcels }
+        Self { cluster, keeps_log, random, latency, messages }
     }
 
     /// Creates the adapter of one more node.
     pub(crate) fn adapter(&mut self) -> Arc<Access> {
-        let (sender, mut parcels) = mpsc::unbounded_channel::<Parcel>();
+        let (sender, mut messages) = mpsc::unbounded_channel::<MemoryMessage>();
         let server = {
-            let mut parcels = self.parcels.lock().unwrap_or_else(PoisonError::into_inner);
-            parcels.push(sender);
-            parcels.len() - 1
+            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            messages.push(sender);
+            messages.len() - 1
         };
         let reach = Arc::<Reach>::default();
         let to_node = reach.clone();
         let (keeps_log, mut random) = (self.keeps_log, self.random.fork());
         tokio::spawn(async move {
-            while let Some(parcel) = parcels.recv().await {
+            while let Some(message) = messages.recv().await {
                 sleep(random.millis(0..6)).await;
                 if to_node.partition().is_some() && !keeps_log {
                     continue;
                 }
                 // A node reads the log from where it stopped.
                 to_node.reached().await;
-                parcel.deliver();
+                message.deliver();
             }
         });
         let adapter = self.cluster.adapter();
@@ -117,7 +117,7 @@ impl Engine {
     /// Returns a program that publishes on the bus without a server.
     pub(crate) fn publisher(&self) -> Publisher {
         // The engine delivers nothing to it.
-        self.parcels
+        self.messages
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(mpsc::unbounded_channel().0);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use socketio_adapter::Parcel;
+use socketio_adapter::MemoryMessage;
 use socketio_server::{
     BroadcastAckError, ClusterLimits, Data, MemoryCluster, ServerConfig, ServerEvent,
     ServerSideError, Socket,
@@ -35,7 +35,7 @@ async fn an_abandoned_request_frees_its_slot() {
     let limits = ClusterLimits::default().max_requests(1);
     let (one, _two) = two(&cluster, limits).await;
     // No message is delivered, so every request waits.
-    cluster.on_parcel(drop);
+    cluster.on_message(drop);
     for _ in 0..3 {
         let abandoned = one.io.fetch_sockets();
         assert!(tokio::time::timeout(Duration::ZERO, abandoned).await.is_err());
@@ -100,12 +100,12 @@ async fn malformed_messages_are_dropped_and_the_next_one_is_delivered() {
     let mut client = two.client().await;
     let left = Arc::new(AtomicUsize::new(3));
     let garbage = [&b"{\"type\":3"[..], &[0xc1; 9], b""];
-    cluster.on_parcel(move |parcel: Parcel| {
+    cluster.on_message(move |message: MemoryMessage| {
         let next =
             left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         match next {
-            Ok(left) => parcel.deliver_as(garbage[left - 1]),
-            Err(_) => parcel.deliver(),
+            Ok(left) => message.deliver_as(garbage[left - 1]),
+            Err(_) => message.deliver(),
         }
     });
     for n in 0..4 {
@@ -145,7 +145,7 @@ async fn silent_servers_and_nodes_are_reported_as_missing() {
         matches!(error, ServerSideError::Partial { responses, missing: 1 } if responses == [7])
     );
 
-    cluster.on_parcel(drop);
+    cluster.on_message(drop);
     let asked = one.io.timeout(Duration::from_millis(50));
     let error = within(asked.emit_with_ack::<u32>("q", &())).await.unwrap_err();
     assert_eq!(error.to_string(), "0 clients have not acknowledged, and 2 nodes are silent");

@@ -101,12 +101,12 @@ async fn pair(cluster: &MemoryCluster) -> [(Running, Client); 2] {
 async fn a_broadcast_to_an_empty_list_is_not_published() {
     let cluster = MemoryCluster::new();
     let [(one, mut here), (_two, mut there)] = pair(&cluster).await;
-    let parcels = Arc::new(AtomicUsize::new(0));
-    cluster.on_parcel({
-        let parcels = parcels.clone();
-        move |parcel| {
-            parcels.fetch_add(1, Ordering::SeqCst);
-            parcel.deliver();
+    let messages = Arc::new(AtomicUsize::new(0));
+    cluster.on_message({
+        let messages = messages.clone();
+        move |message| {
+            messages.fetch_add(1, Ordering::SeqCst);
+            message.deliver();
         }
     });
     try_everything(&one.io.to(none())).await;
@@ -118,7 +118,7 @@ async fn a_broadcast_to_an_empty_list_is_not_published() {
     here.fence().await;
     there.fence().await;
     // The broadcast to all sockets, and messages that a heartbeat may have caused.
-    assert_eq!(parcels.load(Ordering::SeqCst), 1);
+    assert_eq!(messages.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use rigs::ops;
 use socketio_adapter::{
-    Heartbeats, MemoryAdapter, Parcel,
+    Heartbeats, MemoryAdapter, MemoryMessage,
     conformance::{self, Client, Event, Harness},
 };
 use socketio_parser::{Content, Decoder, Limits, Nsp, Value, Values, encode_ack, encode_event};
@@ -22,18 +22,18 @@ struct Servers {
 
 /// Messages from and to the last server are delayed a little, in order.
 fn slow(cluster: &MemoryCluster) {
-    let (sender, mut late) = tokio::sync::mpsc::unbounded_channel::<Parcel>();
+    let (sender, mut late) = tokio::sync::mpsc::unbounded_channel::<MemoryMessage>();
     tokio::spawn(async move {
-        while let Some(parcel) = late.recv().await {
+        while let Some(message) = late.recv().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            parcel.deliver();
+            message.deliver();
         }
     });
-    cluster.on_parcel(move |parcel| {
-        if parcel.from == 2 || parcel.to == 2 {
-            let _ = sender.send(parcel);
+    cluster.on_message(move |message| {
+        if message.from == 2 || message.to == 2 {
+            let _ = sender.send(message);
         } else {
-            parcel.deliver();
+            message.deliver();
         }
     });
 }

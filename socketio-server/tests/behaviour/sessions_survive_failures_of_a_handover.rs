@@ -31,9 +31,9 @@ fn limits() -> ClusterLimits {
 async fn a_session_survives_the_loss_of_the_reply_to_its_handover() {
     for crash_safe in [false, true] {
         let cluster = cluster();
-        cluster.on_parcel(|parcel| {
-            if (parcel.from, parcel.to) != (0, 1) {
-                parcel.deliver();
+        cluster.on_message(|message| {
+            if (message.from, message.to) != (0, 1) {
+                message.deliver();
             }
         });
         let mut one = Node::with(cluster.adapter(), recovery(crash_safe), limits()).await;
@@ -130,11 +130,11 @@ async fn an_address_asks_the_other_nodes_for_unknown_sessions_only_so_often() {
     let cluster = cluster();
     let (asked, counted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let (count, counting) = (asked.clone(), counted.clone());
-    cluster.on_parcel(move |parcel| {
-        if parcel.to == 1 && counting.load(Ordering::SeqCst) {
+    cluster.on_message(move |message| {
+        if message.to == 1 && counting.load(Ordering::SeqCst) {
             count.fetch_add(1, Ordering::SeqCst);
         }
-        parcel.deliver();
+        message.deliver();
     });
     let few = Recovery::default().max_failed_claims(3);
     let mut one = Node::with(cluster.adapter(), few, limits()).await;

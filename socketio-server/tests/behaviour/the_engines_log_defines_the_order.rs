@@ -152,7 +152,7 @@ async fn a_disconnection_waits_for_earlier_events_even_if_too_many_packets_wait(
 #[tokio::test]
 async fn events_that_the_engine_never_returns_stop_counting() {
     let cluster = cluster();
-    cluster.on_parcel(drop);
+    cluster.on_message(drop);
     let limits =
         ClusterLimits::default().max_queued_messages(1).request_timeout(Duration::from_secs(1));
     let node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
@@ -258,9 +258,9 @@ async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
     let cluster = cluster();
     let skip = Arc::new(AtomicBool::new(false));
     let skipped = skip.clone();
-    cluster.on_parcel(move |parcel| {
+    cluster.on_message(move |message| {
         if !skipped.load(Ordering::SeqCst) {
-            parcel.deliver();
+            message.deliver();
         }
     });
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));

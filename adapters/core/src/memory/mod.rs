@@ -25,7 +25,7 @@ use crate::{
 pub use self::log::MemoryLog;
 
 /// A bus between servers of one process. Messages are encoded and decoded as on any other bus. They
-/// are delivered before publishing returns, unless [`on_parcel`](Self::on_parcel) intercepts them.
+/// are delivered before publishing returns, unless [`on_message`](Self::on_message) intercepts them.
 ///
 /// ```
 /// use socketio_adapter::MemoryCluster;
@@ -49,15 +49,15 @@ struct State {
     servers: usize,
     cut_off: HashSet<usize>,
     seats: Vec<Member>,
-    courier: Option<Arc<Courier>>,
+    handler: Option<Arc<MessageHandler>>,
     log: Option<Log>,
     /// With a log: the messages to deliver, in the order of the log, and whether a thread is
     /// delivering them.
-    outbox: VecDeque<Parcel>,
+    outbox: VecDeque<MemoryMessage>,
     delivering: bool,
 }
 
-type Courier = dyn Fn(Parcel) + Send + Sync;
+type MessageHandler = dyn Fn(MemoryMessage) + Send + Sync;
 
 struct Member {
     seat: Seat,
@@ -68,7 +68,7 @@ struct Member {
 
 /// A message on its way to one node. Dropping it loses the message.
 #[must_use]
-pub struct Parcel {
+pub struct MemoryMessage {
     /// The number of the sending server. Servers are counted from 0 in the order of
     /// [`MemoryCluster::adapter`].
     pub from: usize,
@@ -157,15 +157,15 @@ impl MemoryCluster {
         self.0.state().seats.iter().any(reached)
     }
 
-    /// From now on, passes every message to `courier`, which delivers it immediately, later, or
+    /// From now on, passes every message to `handler`, which delivers it immediately, later, or
     /// never.
-    pub fn on_parcel(&self, courier: impl Fn(Parcel) + Send + Sync + 'static) {
-        let former = self.0.state().courier.replace(Arc::new(courier));
+    pub fn on_message(&self, handler: impl Fn(MemoryMessage) + Send + Sync + 'static) {
+        let former = self.0.state().handler.replace(Arc::new(handler));
         drop(former);
     }
 }
 
-impl Parcel {
+impl MemoryMessage {
     /// Delivers the message, unless the sender or the receiver [was killed](MemoryAdapter::kill).
     pub fn deliver(self) {
         let lost = {
@@ -202,7 +202,7 @@ impl Bus {
     ) -> Result<Option<Offset>, AdapterError> {
         let room = message.body.only_room().filter(|_| self.room_channels);
         let wire = message.encode();
-        let (offset, parcels, courier) = {
+        let (offset, messages, handler) = {
             let mut guard = self.state();
             let state = &mut *guard;
             if !state.seats.iter().any(|other| other.seat == *seat) {
@@ -219,8 +219,8 @@ impl Bus {
                     && to.is_none_or(|to| other.seat.uid == *to)
                     && room.is_none_or(|room| other.rooms.contains(room))
             });
-            let parcels: Vec<_> = others
-                .map(|other| Parcel {
+            let messages: Vec<_> = others
+                .map(|other| MemoryMessage {
                     from: server,
                     to: other.server,
                     bus: self.clone(),
@@ -230,17 +230,17 @@ impl Bus {
                 })
                 .collect();
             if self.keeps_log {
-                state.outbox.extend(parcels);
+                state.outbox.extend(messages);
                 drop(guard);
                 self.deliver_in_order();
                 return Ok(offset);
             }
-            (offset, parcels, state.courier.clone())
+            (offset, messages, state.handler.clone())
         };
-        for parcel in parcels {
-            match &courier {
-                Some(courier) => courier(parcel),
-                None => parcel.deliver(),
+        for message in messages {
+            match &handler {
+                Some(handler) => handler(message),
+                None => message.deliver(),
             }
         }
         Ok(offset)
@@ -253,17 +253,17 @@ impl Bus {
             return;
         }
         loop {
-            let (parcel, courier) = {
+            let (message, handler) = {
                 let mut state = self.state();
-                let Some(parcel) = state.outbox.pop_front() else {
+                let Some(message) = state.outbox.pop_front() else {
                     state.delivering = false;
                     return;
                 };
-                (parcel, state.courier.clone())
+                (message, state.handler.clone())
             };
-            match &courier {
-                Some(courier) => courier(parcel),
-                None => parcel.deliver(),
+            match &handler {
+                Some(handler) => handler(message),
+                None => message.deliver(),
             }
         }
     }

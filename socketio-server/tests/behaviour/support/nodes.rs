@@ -11,8 +11,8 @@ use std::{
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, Message, NodeId, Offset,
-    Parcel, Seat,
+    AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, MemoryMessage, Message, NodeId,
+    Offset, Seat,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_server::{
@@ -99,7 +99,7 @@ impl Node {
 #[derive(Clone, Default)]
 pub struct Held {
     on: Arc<AtomicBool>,
-    parcels: Arc<Mutex<Vec<Parcel>>>,
+    messages: Arc<Mutex<Vec<MemoryMessage>>>,
 }
 
 impl Held {
@@ -107,11 +107,11 @@ impl Held {
     pub fn of<const N: usize>(cluster: &MemoryCluster) -> [Self; N] {
         let held = [(); N].map(|()| Self::default());
         let all = held.clone();
-        cluster.on_parcel(move |parcel| match all.get(parcel.to) {
+        cluster.on_message(move |message| match all.get(message.to) {
             Some(held) if held.on.load(Ordering::SeqCst) => {
-                held.parcels.lock().unwrap().push(parcel);
+                held.messages.lock().unwrap().push(message);
             }
-            _ => parcel.deliver(),
+            _ => message.deliver(),
         });
         held
     }
@@ -125,13 +125,13 @@ impl Held {
     }
 
     pub fn len(&self) -> usize {
-        self.parcels.lock().unwrap().len()
+        self.messages.lock().unwrap().len()
     }
 
     /// Delivers the held messages in order.
     pub fn release(&self) {
-        for parcel in std::mem::take(&mut *self.parcels.lock().unwrap()) {
-            parcel.deliver();
+        for message in std::mem::take(&mut *self.messages.lock().unwrap()) {
+            message.deliver();
         }
         self.on.store(false, Ordering::SeqCst);
     }
