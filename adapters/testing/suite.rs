@@ -17,8 +17,8 @@ use std::{
 
 use rigs::ops;
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, MessageError, NodeId,
-    Offset, Room, RoomInterest, Seat,
+    AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
+    MessageError, NodeId, Offset, Room, RoomInterest,
     conformance::{Client, Event, Harness},
     recovery::SessionStore,
 };
@@ -200,7 +200,7 @@ impl ClusterAdapter for Severed {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
@@ -208,7 +208,7 @@ impl ClusterAdapter for Severed {
                 return std::future::pending().await;
             };
             let filtering_inbox = FilteringInbox::new(inbox, self.dead.clone(), self.slow);
-            let link = adapter.join(seat, Arc::new(filtering_inbox)).await?;
+            let link = adapter.join(member, Arc::new(filtering_inbox)).await?;
             let link = Arc::new(SeveredLink(Mutex::new(Some(link))));
             self.links.lock().unwrap().push(link.clone());
             Ok(link as Arc<dyn Link>)

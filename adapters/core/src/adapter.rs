@@ -48,14 +48,14 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     /// second later. After [`AdapterError::Denied`], its pauses double up to a minute.
     fn join(
         &self,
-        node: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>>;
 }
 
-/// One node in one namespace.
+/// One node in the cluster of one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Seat {
+pub struct ClusterMember {
     /// The namespace.
     pub nsp: Nsp,
     /// The name of the node. It is used once: a namespace that is closed and opened again gets

@@ -11,8 +11,8 @@ use std::{
 use socketio_parser::Nsp;
 
 use crate::{
-    Body, Cluster, ClusterLimits, ClusterRequest, Discovery, Heartbeats, Message, NodeId, Output,
-    RequestId, Seat, Selection, SocketDetails, ack_args, event_args,
+    Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Heartbeats, Message,
+    NodeId, Output, RequestId, Selection, SocketDetails, ack_args, event_args,
 };
 
 /// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
@@ -37,9 +37,9 @@ pub fn cluster_ops(data: &[u8]) {
         _ => Discovery::Heartbeats(Heartbeats::default()),
     };
     let limits = ClusterLimits::default().max_requests(4).max_peers(4).max_replies(8);
-    let seat = Seat { nsp: Nsp::root(), uid: "0".into() };
+    let member = ClusterMember { nsp: Nsp::root(), uid: "0".into() };
     let mut node = Fuzzed {
-        cluster: Cluster::new(seat, discovery, limits),
+        cluster: Cluster::new(member, discovery, limits),
         now: Instant::now(),
         requests: Vec::new(),
         waiting: BTreeSet::new(),

@@ -49,7 +49,8 @@ mod sync;
 mod wire;
 
 pub use adapter::{
-    BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, Published, RoomInterest, Seat,
+    BoxFuture, ClusterAdapter, ClusterMember, Discovery, Heartbeats, Inbox, Link, Published,
+    RoomInterest,
 };
 pub use cluster::{Cluster, ClusterRequest, Gathered, Outcome, Output, Refused};
 pub use error::{AdapterError, MessageError};

@@ -9,8 +9,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, Offset, Seat,
-    recovery::SessionStore,
+    AdapterError, Body, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
+    Offset, recovery::SessionStore,
 };
 use tokio::task::AbortHandle;
 
@@ -66,7 +66,7 @@ impl ClusterAdapter for MongoAdapter {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
@@ -75,14 +75,14 @@ impl ClusterAdapter for MongoAdapter {
                 let reader = stream::run(self.config.clone(), self.members.clone());
                 Arc::new(Reader(tokio::spawn(reader).abort_handle()))
             });
-            let membership = self.members.join(seat.clone(), inbox);
+            let membership = self.members.join(member.clone(), inbox);
             let timeout = self.config.timeout;
             let open = tokio::time::timeout(timeout, self.members.open()).await;
             open.map_err(|_| MongoError::Timeout(timeout))??;
             let (publisher, members) = (self.publisher.clone(), self.members.clone());
             let left = AtomicBool::new(false);
             let _reader = reader.clone();
-            let link = MongoLink { publisher, members, seat, left, membership, _reader };
+            let link = MongoLink { publisher, members, member, left, membership, _reader };
             Ok(Arc::new(link) as Arc<dyn Link>)
         })
     }
@@ -91,7 +91,7 @@ impl ClusterAdapter for MongoAdapter {
 struct MongoLink {
     publisher: Publisher,
     members: Arc<Members>,
-    seat: Seat,
+    member: ClusterMember,
     left: AtomicBool,
     membership: Membership,
     _reader: Arc<Reader>,
@@ -120,11 +120,11 @@ impl Link for MongoLink {
     }
 
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
-        let (publisher, members, seat) = (&self.publisher, &self.members, &self.seat);
+        let (publisher, members, member) = (&self.publisher, &self.members, &self.member);
         members.order.record(publisher.config.max_events);
-        let sessions = Sessions { publisher: publisher.clone(), seat: seat.clone() };
-        let (publisher, members, seat) = (publisher.clone(), members.clone(), seat.clone());
-        let events = Events { publisher, members, seat };
+        let sessions = Sessions { publisher: publisher.clone(), member: member.clone() };
+        let (publisher, members, member) = (publisher.clone(), members.clone(), member.clone());
+        let events = Events { publisher, members, member };
         Some(Arc::new(Store { events, sessions }))
     }
 

@@ -15,7 +15,7 @@ use mongodb::{
     },
     error::ErrorKind,
 };
-use socketio_adapter::{Body, Inbox, Message, MessageError, Offset, Seat};
+use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, Offset};
 use tokio::sync::watch;
 
 use crate::{
@@ -32,7 +32,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The namespaces that have joined, and the state of the stream.
 #[derive(Default)]
 pub(crate) struct Members {
-    members: Mutex<Vec<(Seat, Arc<dyn Inbox>)>>,
+    members: Mutex<Vec<(ClusterMember, Arc<dyn Inbox>)>>,
     state: watch::Sender<State>,
     pub(crate) order: EventOrder,
 }
@@ -50,14 +50,18 @@ enum State {
 /// A namespace's membership, which ends when this is dropped.
 pub(crate) struct Membership {
     members: Weak<Members>,
-    seat: Seat,
+    member: ClusterMember,
 }
 
 impl Members {
     /// Adds a namespace.
-    pub(crate) fn join(self: &Arc<Self>, seat: Seat, inbox: Arc<dyn Inbox>) -> Membership {
-        self.members().push((seat.clone(), inbox));
-        Membership { members: Arc::downgrade(self), seat }
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        member: ClusterMember,
+        inbox: Arc<dyn Inbox>,
+    ) -> Membership {
+        self.members().push((member.clone(), inbox));
+        Membership { members: Arc::downgrade(self), member }
     }
 
     /// Waits until the stream is open.
@@ -74,8 +78,8 @@ impl Members {
     fn deliver(&self, message: &Message, offset: Option<&Offset>) {
         let receivers: Vec<_> = {
             let members = self.members();
-            let others = members.iter().filter(|(seat, _)| {
-                seat.nsp == message.nsp && (seat.uid != message.uid || offset.is_some())
+            let others = members.iter().filter(|(member, _)| {
+                member.nsp == message.nsp && (member.uid != message.uid || offset.is_some())
             });
             others.map(|(_, inbox)| inbox.clone()).collect()
         };
@@ -89,7 +93,7 @@ impl Members {
         let members = self.members();
         let receivers: Vec<_> = members
             .iter()
-            .filter(|(seat, _)| nsp == Some(seat.nsp.as_str()))
+            .filter(|(member, _)| nsp == Some(member.nsp.as_str()))
             .map(|(_, inbox)| inbox.clone())
             .collect();
         drop(members);
@@ -98,7 +102,7 @@ impl Members {
         }
     }
 
-    fn members(&self) -> MutexGuard<'_, Vec<(Seat, Arc<dyn Inbox>)>> {
+    fn members(&self) -> MutexGuard<'_, Vec<(ClusterMember, Arc<dyn Inbox>)>> {
         lock(&self.members)
     }
 }
@@ -108,7 +112,7 @@ impl Membership {
     pub(crate) fn leave(&self) {
         let Some(members) = self.members.upgrade() else { return };
         let mut members = members.members();
-        let at = members.iter().position(|(seat, _)| *seat == self.seat);
+        let at = members.iter().position(|(member, _)| *member == self.member);
         let left = at.map(|at| members.swap_remove(at));
         drop(members);
         drop(left);

@@ -10,8 +10,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, NodeId, Offset, Room,
-    RoomInterest, Seat, recovery::SessionStore,
+    AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
+    NodeId, Offset, Room, RoomInterest, recovery::SessionStore,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
@@ -75,9 +75,9 @@ impl NatsAdapter {
     /// the first socket has joined the room.
     pub fn receives(&self, nsp: &str, room: &str) -> bool {
         let members: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
-        members
-            .iter()
-            .any(|it| it.seat.nsp == *nsp && (!self.config.room_subjects || it.is_subscribed(room)))
+        members.iter().any(|it| {
+            it.member.nsp == *nsp && (!self.config.room_subjects || it.is_subscribed(room))
+        })
     }
 
     fn receiver(&self, subjects: &Subjects, membership: &Arc<Membership>) -> Receiver {
@@ -106,7 +106,7 @@ impl NatsAdapter {
     ) -> Sessions {
         let limits = self.config.limits.clone();
         let events = Events { log: log.clone(), subject: subjects.log(), limits };
-        Sessions { nsp: membership.seat.nsp.clone(), events }
+        Sessions { nsp: membership.member.nsp.clone(), events }
     }
 
     fn members(&self) -> MutexGuard<'_, Vec<Weak<Membership>>> {
@@ -131,13 +131,13 @@ impl ClusterAdapter for NatsAdapter {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
-            let subjects = Subjects::new(&self.config.prefix, seat.nsp.as_str())?;
+            let subjects = Subjects::new(&self.config.prefix, member.nsp.as_str())?;
             self.publisher.check()?;
-            let membership = Arc::new(Membership::new(seat, inbox));
+            let membership = Arc::new(Membership::new(member, inbox));
             let mut tasks = Tasks::default();
             let (sender, subscribed) = oneshot::channel();
             tasks.spawn(self.receiver(&subjects, &membership).run(sender));

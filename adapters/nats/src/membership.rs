@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use socketio_adapter::{Inbox, Room, Seat};
+use socketio_adapter::{ClusterMember, Inbox, Room};
 use tokio::sync::Notify;
 
 use crate::sync::lock;
 
 pub(crate) struct Membership {
-    pub(crate) seat: Seat,
+    pub(crate) member: ClusterMember,
     pub(crate) inbox: Arc<dyn Inbox>,
     /// Wakes the receiver's task.
     pub(crate) woken: Arc<Notify>,
@@ -29,9 +29,9 @@ struct Rooms {
 }
 
 impl Membership {
-    pub(crate) fn new(seat: Seat, inbox: Arc<dyn Inbox>) -> Self {
+    pub(crate) fn new(member: ClusterMember, inbox: Arc<dyn Inbox>) -> Self {
         Self {
-            seat,
+            member,
             inbox,
             woken: Arc::default(),
             rooms: Mutex::default(),

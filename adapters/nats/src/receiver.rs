@@ -60,9 +60,9 @@ impl Receiver {
             sample_room: None,
             joined: Some(joined),
         };
-        let own = self.subjects.node(&self.membership.seat.uid)?;
+        let own = self.subjects.node(&self.membership.member.uid)?;
         // A room of this name shows whether NATS permits the subjects of rooms.
-        let sample_room = Room::from(self.membership.seat.uid.as_str());
+        let sample_room = Room::from(self.membership.member.uid.as_str());
         let room = self.subjects.room(&sample_room).filter(|_| self.config.room_subjects);
         self.membership.set_unheard(
             [self.subjects.all()].into_iter().chain(room.clone()).chain([own.clone()]).collect(),
@@ -87,7 +87,7 @@ impl Receiver {
                     None => vec![own.clone()],
                 };
                 for subject in subjects {
-                    let _ = self.publisher.send_probe(subject, &self.membership.seat.uid).await;
+                    let _ = self.publisher.send_probe(subject, &self.membership.member.uid).await;
                 }
                 next_probe = Instant::now() + PROBE_INTERVAL;
             }
@@ -170,7 +170,7 @@ impl Receiver {
         for message in received {
             let subject = message.subject.as_str();
             match Frame::decode(&message.payload) {
-                Ok(frame) if frame.uid == self.membership.seat.uid => {
+                Ok(frame) if frame.uid == self.membership.member.uid => {
                     if frame.message.is_empty() {
                         self.probe_returned(state, subject);
                     }
@@ -189,7 +189,7 @@ impl Receiver {
         // A node that NATS denies one of its subjects must not join as if it received everything.
         let complete = match state.joined {
             Some(_) => self.membership.mark_heard(subject),
-            None => self.subjects.node(&self.membership.seat.uid).is_ok_and(|own| own == subject),
+            None => self.subjects.node(&self.membership.member.uid).is_ok_and(|own| own == subject),
         };
         if !complete {
             return;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Message, Offset, Seat,
-    recovery::SessionStore,
+    AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
+    Offset, recovery::SessionStore,
 };
 use tokio::{sync::Notify, task::AbortHandle};
 
@@ -89,11 +89,11 @@ impl ClusterAdapter for PostgresAdapter {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
-            let channel = self.config.channel(seat.nsp.as_str())?;
+            let channel = self.config.channel(member.nsp.as_str())?;
             let publisher = self.start().clone();
             let timeout = self.config.timeout;
             let joined = tokio::time::timeout(timeout, async {
@@ -102,7 +102,7 @@ impl ClusterAdapter for PostgresAdapter {
                 }
                 // Dropping `membership` leaves again, if the caller stops waiting or the join times
                 // out.
-                let (membership, subscribed) = self.registry.join(channel.clone(), seat, inbox);
+                let (membership, subscribed) = self.registry.join(channel.clone(), member, inbox);
                 let subscribed = subscribed.await.map_err(|_| PostgresError::Away)?;
                 subscribed.map_err(|error| PostgresError::Denied { channel, error })?;
                 publisher.connected().await?;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use socketio_adapter::{Message, MessageError, Seat, recovery::PageSize};
+use socketio_adapter::{ClusterMember, Message, MessageError, recovery::PageSize};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
@@ -133,8 +133,8 @@ impl Listener {
     /// Reads the entries of the log that were appended while there was no connection, and where the
     /// log ends for namespaces that join. Notifications that arrive in the meantime wait.
     async fn catch_up(&self) -> Result<(), PostgresError> {
-        for Lagging { channel, seat, missing_after } in self.registry.lagging() {
-            let nsp = seat.nsp.as_str();
+        for Lagging { channel, node, missing_after } in self.registry.lagging() {
+            let nsp = node.nsp.as_str();
             let mut more = missing_after;
             while let Some(from) = more {
                 let rows = self.publisher.read(nsp, from, PAGE).await?;
@@ -144,7 +144,7 @@ impl Listener {
                 more = rows.last().map(|last| last.id).filter(|last| *last > from);
                 for row in rows {
                     if self.registry.advance(&channel, row.id) {
-                        self.deliver(&channel, &seat, &row);
+                        self.deliver(&channel, &node, &row);
                     }
                 }
             }
@@ -163,10 +163,10 @@ impl Listener {
         Ok(())
     }
 
-    fn deliver(&self, channel: &str, seat: &Seat, row: &Row) {
+    fn deliver(&self, channel: &str, node: &ClusterMember, row: &Row) {
         let limits = &self.config.limits;
         let message = match &row.payload {
-            Some(payload) => Message::decode_in(payload, &seat.nsp, limits),
+            Some(payload) => Message::decode_in(payload, &node.nsp, limits),
             None => Err(MessageError::Malformed("an entry of the log is too large")),
         };
         self.registry.receivers(channel, None).deliver(message, Some(row.id));
@@ -187,9 +187,9 @@ impl Listener {
         let attachment = match wire::attachment(payload) {
             Ok(None) => {
                 let receivers = self.registry.receivers(channel, None);
-                let Some(seat) = receivers.seat() else { return Ok(()) };
+                let Some(node) = receivers.node() else { return Ok(()) };
                 let limits = &self.config.limits;
-                let message = Message::decode_in(payload.as_bytes(), &seat.nsp, limits);
+                let message = Message::decode_in(payload.as_bytes(), &node.nsp, limits);
                 receivers.deliver(message, offset);
                 return Ok(());
             }
@@ -202,12 +202,12 @@ impl Listener {
         // A node needs its own messages only from the log.
         let sender = if offset.is_some() { None } else { Some(&*attachment.uid) };
         let receivers = self.registry.receivers(channel, sender);
-        let Some(seat) = receivers.seat() else { return Ok(()) };
+        let Some(node) = receivers.node() else { return Ok(()) };
         if let Some(offset) = offset {
             let single = PageSize { packets: 0, bytes: 0 };
-            let rows = self.publisher.read(seat.nsp.as_str(), offset, single).await?;
+            let rows = self.publisher.read(node.nsp.as_str(), offset, single).await?;
             match rows.first().filter(|row| row.id == offset) {
-                Some(row) => self.deliver(channel, seat, row),
+                Some(row) => self.deliver(channel, node, row),
                 None => receivers.deliver(
                     Err(MessageError::Malformed("the entry of the log does not exist")),
                     Some(offset),
@@ -223,7 +223,7 @@ impl Listener {
             }
         };
         let limits = &self.config.limits;
-        let message = fetched.and_then(|wire| Message::decode_in(&wire, &seat.nsp, limits));
+        let message = fetched.and_then(|wire| Message::decode_in(&wire, &node.nsp, limits));
         receivers.deliver(message, None);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use socketio_adapter::{Body, Inbox, Message, MessageError, Seat};
+use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError};
 use socketio_parser::Nsp;
 use tokio::sync::{Notify, oneshot};
 
@@ -32,7 +32,7 @@ struct Channel {
 }
 
 struct Member {
-    seat: Seat,
+    node: ClusterMember,
     inbox: Arc<dyn Inbox>,
     /// The last entry of the log before the namespace joined.
     after: i64,
@@ -47,13 +47,13 @@ pub(crate) type Subscribed = Result<(), Arc<PostgresError>>;
 pub(crate) struct Membership {
     registry: Arc<Registry>,
     channel: String,
-    seat: Seat,
+    node: ClusterMember,
 }
 
 /// A channel whose log must be read before its notifications.
 pub(crate) struct Lagging {
     pub(crate) channel: String,
-    pub(crate) seat: Seat,
+    pub(crate) node: ClusterMember,
     /// The last entry that was delivered, if entries after it may be missing.
     pub(crate) missing_after: Option<i64>,
 }
@@ -63,14 +63,14 @@ impl Registry {
     pub(crate) fn join(
         self: &Arc<Self>,
         channel: String,
-        seat: Seat,
+        node: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> (Membership, oneshot::Receiver<Subscribed>) {
         let (sender, subscribed) = oneshot::channel();
-        let member = Member { seat: seat.clone(), inbox, after: i64::MAX, waiting: Some(sender) };
+        let member = Member { node: node.clone(), inbox, after: i64::MAX, waiting: Some(sender) };
         self.channels().entry(channel.clone()).or_default().members.push(member);
         self.changed.notify_one();
-        (Membership { registry: self.clone(), channel, seat }, subscribed)
+        (Membership { registry: self.clone(), channel, node }, subscribed)
     }
 
     /// Returns the channels to subscribe to.
@@ -123,11 +123,11 @@ impl Registry {
         let channels = self.channels();
         let lagging = channels.iter().filter_map(|(name, channel)| {
             let joining = channel.members.iter().any(|member| member.waiting.is_some());
-            let seat = channel.members.first()?.seat.clone();
+            let node = channel.members.first()?.node.clone();
             let missing_after = channel.position.filter(|_| !channel.caught_up);
             (channel.subscribed && (joining || !channel.caught_up)).then(|| Lagging {
                 channel: name.clone(),
-                seat,
+                node,
                 missing_after,
             })
         });
@@ -168,8 +168,8 @@ impl Registry {
     pub(crate) fn receivers(&self, channel: &str, from: Option<&str>) -> Receivers {
         let channels = self.channels();
         let members = channels.get(channel).into_iter().flat_map(|channel| &channel.members);
-        let others = members.filter(|other| from != Some(other.seat.uid.as_str()));
-        let found = others.map(|it| (it.seat.clone(), it.inbox.clone(), it.after));
+        let others = members.filter(|other| from != Some(other.node.uid.as_str()));
+        let found = others.map(|it| (it.node.clone(), it.inbox.clone(), it.after));
         Receivers(found.collect())
     }
 
@@ -189,24 +189,24 @@ impl Registry {
 }
 
 /// The receivers of a message, each with the last entry before it joined.
-pub(crate) struct Receivers(Vec<(Seat, Arc<dyn Inbox>, i64)>);
+pub(crate) struct Receivers(Vec<(ClusterMember, Arc<dyn Inbox>, i64)>);
 
 impl Receivers {
-    /// Returns any of the seats. All belong to the same namespace.
-    pub(crate) fn seat(&self) -> Option<&Seat> {
-        self.0.first().map(|(seat, ..)| seat)
+    /// Returns any of the nodes. All belong to the same namespace.
+    pub(crate) fn node(&self) -> Option<&ClusterMember> {
+        self.0.first().map(|(node, ..)| node)
     }
 
     /// Delivers a message, with its offset if it is in the log.
     pub(crate) fn deliver(&self, message: Result<Message, MessageError>, offset: Option<i64>) {
-        for (seat, inbox, after) in &self.0 {
+        for (node, inbox, after) in &self.0 {
             if offset.is_some_and(|offset| offset <= *after) {
                 continue;
             }
             match &message {
                 // A node gets its own events from the log. It has already executed its requests.
                 Ok(message)
-                    if message.uid == seat.uid
+                    if message.uid == node.uid
                         && (offset.is_none()
                             || !matches!(message.body, Body::Broadcast { request: None, .. })) => {}
                 Ok(message) => {
@@ -220,7 +220,7 @@ impl Receivers {
 
 impl Membership {
     pub(crate) fn nsp(&self) -> &Nsp {
-        &self.seat.nsp
+        &self.node.nsp
     }
 
     /// Removes the namespace. Its inbox receives nothing further.
@@ -229,7 +229,7 @@ impl Membership {
             let mut channels = self.registry.channels();
             let members = channels.get_mut(&self.channel).map(|channel| &mut channel.members);
             let left = members.and_then(|members| {
-                let at = members.iter().position(|other| other.seat == self.seat)?;
+                let at = members.iter().position(|other| other.node == self.node)?;
                 Some(members.swap_remove(at))
             });
             channels.retain(|_, channel| !channel.members.is_empty());

@@ -3,7 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use socketio_adapter::{AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, Seat};
+use socketio_adapter::{
+    AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link,
+};
 
 use crate::{
     classic::Classic,
@@ -111,14 +113,14 @@ impl ClusterAdapter for RedisAdapter {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             match (&self.options, &self.streams) {
-                (Options::Classic(options), _) => options.join(&self.engine, seat, inbox).await,
-                (Options::Sharded(options), _) => options.join(&self.engine, seat, inbox).await,
-                (Options::Streams(_), Some(streams)) => streams.join(seat, inbox).await,
+                (Options::Classic(options), _) => options.join(&self.engine, member, inbox).await,
+                (Options::Sharded(options), _) => options.join(&self.engine, member, inbox).await,
+                (Options::Streams(_), Some(streams)) => streams.join(member, inbox).await,
                 (Options::Streams(_), None) => Err(AdapterError::Left),
             }
         })

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, MessageError, NodeId,
-    Offset, Published, Room, RoomInterest, Seat,
+    AdapterError, Body, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message,
+    MessageError, NodeId, Offset, Published, Room, RoomInterest,
 };
 
 use crate::{
@@ -93,14 +93,14 @@ impl Sharded {
     pub(crate) async fn join(
         &self,
         engine: &Arc<Engine>,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Arc<dyn Link>, AdapterError> {
         engine.start_keys().await?;
-        let public = format!("{}#{}#", self.channel_prefix, seat.nsp);
-        let private = format!("{public}{}#", seat.uid);
+        let public = format!("{}#{}#", self.channel_prefix, member.nsp);
+        let private = format!("{public}{}#", member.uid);
         let number = engine.number();
-        let on_message = on_message(&seat, inbox, engine.limits.clone());
+        let on_message = on_message(&member, inbox, engine.limits.clone());
         let topics = [&public, &private].map(|name| (sharded(name), on_message.clone()));
         let subscriptions = engine.subscribe(number, topics.into()).await?;
         Ok(Arc::new(ShardedLink {
@@ -120,8 +120,12 @@ fn sharded(name: &str) -> Topic {
 }
 
 /// Returns a callback that delivers messages to the inbox, except the node's own.
-pub(crate) fn on_message(seat: &Seat, inbox: Arc<dyn Inbox>, limits: ClusterLimits) -> OnMessage {
-    let (uid, nsp) = (seat.uid.clone(), seat.nsp.clone());
+pub(crate) fn on_message(
+    member: &ClusterMember,
+    inbox: Arc<dyn Inbox>,
+    limits: ClusterLimits,
+) -> OnMessage {
+    let (uid, nsp) = (member.uid.clone(), member.nsp.clone());
     // Up to 8.2 Node's adapter leaves the namespace to the channel.
     Arc::new(move |_, wire| match Message::decode_in(&wire, &nsp, &limits) {
         Ok(message) if message.uid == uid => {}

@@ -7,8 +7,9 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterAdapter, Discovery, Inbox, Link, MemoryAdapter, MemoryCluster,
-    MemoryLog, MemoryMessage, Message, MessageError, NodeId, Offset, Room, RoomInterest, Seat,
+    AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, MemoryAdapter,
+    MemoryCluster, MemoryLog, MemoryMessage, Message, MessageError, NodeId, Offset, Room,
+    RoomInterest,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_emitter::Publish;
@@ -137,12 +138,12 @@ pub(crate) struct Publisher {
 }
 
 impl Publish for Publisher {
-    /// Publishes from a seat that is left at once, because nodes count the seats that are taken.
+    /// Publishes as a member that leaves at once, because nodes count the members.
     fn publish<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             sleep(self.latency).await;
-            let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
-            let link = self.adapter.join(seat, Arc::new(NoInbox)).await?;
+            let member = ClusterMember { nsp: message.nsp.clone(), uid: message.uid.clone() };
+            let link = self.adapter.join(member, Arc::new(NoInbox)).await?;
             let published = link.publish(message.clone()).await;
             link.leave().await;
             published.map(drop)
@@ -213,12 +214,12 @@ impl ClusterAdapter for Access {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            let link = self.adapter.join(seat, inbox).await?;
+            let link = self.adapter.join(member, inbox).await?;
             Ok(Arc::new(GatedLink { link, gate: self.gate.clone() }) as Arc<dyn Link>)
         })
     }

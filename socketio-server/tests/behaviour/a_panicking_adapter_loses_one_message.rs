@@ -8,7 +8,8 @@ use std::sync::{
 };
 
 use socketio_adapter::{
-    AdapterError, BoxFuture, Discovery, Inbox, Link, Message, Offset, Room, RoomInterest, Seat,
+    AdapterError, BoxFuture, ClusterMember, Discovery, Inbox, Link, Message, Offset, Room,
+    RoomInterest,
 };
 use socketio_server::{ClusterAdapter, Recovery, Server, ServerConfig};
 use support::{server_with, until, within};
@@ -34,7 +35,7 @@ impl ClusterAdapter for Panicking {
 
     fn join(
         &self,
-        _: Seat,
+        _: ClusterMember,
         _: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         assert!(self.joins.fetch_add(1, Ordering::SeqCst) > 0, "the adapter panics");

@@ -17,7 +17,7 @@ use std::{
 
 use serde_json::Value;
 use socketio_adapter::{
-    AdapterError, BoxFuture, Discovery, Inbox, Link, Message, MessageError, Offset, Seat,
+    AdapterError, BoxFuture, ClusterMember, Discovery, Inbox, Link, Message, MessageError, Offset,
 };
 use socketio_server::{
     AckError, ClusterAdapter, ClusterLimits, Data, HandlerError, Limits, MemoryCluster, Rate,
@@ -312,7 +312,7 @@ impl ClusterAdapter for Broken {
 
     fn join(
         &self,
-        _: Seat,
+        _: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         *self.inbox.lock().unwrap() = Some(inbox);

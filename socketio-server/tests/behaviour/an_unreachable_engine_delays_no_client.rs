@@ -12,7 +12,7 @@ use std::{
 };
 
 use socketio_adapter::{
-    AdapterError, BoxFuture, Discovery, Heartbeats, Inbox, Link, Message, Offset, Seat,
+    AdapterError, BoxFuture, ClusterMember, Discovery, Heartbeats, Inbox, Link, Message, Offset,
 };
 use socketio_server::{
     ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, Recovery, Server,
@@ -69,7 +69,7 @@ impl ClusterAdapter for Engine {
 
     fn join(
         &self,
-        _: Seat,
+        _: ClusterMember,
         _: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         let tries = self.joins.fetch_add(1, Ordering::SeqCst);

@@ -364,14 +364,14 @@ async fn a_session_without_a_namespace_passes_the_middlewares_after_each_loss() 
 
 /// Returns the session store of the main namespace, as another server sees it.
 async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
-    use socketio_adapter::{ClusterAdapter, Inbox, Message, MessageError, Offset, Seat};
+    use socketio_adapter::{ClusterAdapter, ClusterMember, Inbox, Message, MessageError, Offset};
     struct Nobody;
     impl Inbox for Nobody {
         fn receive(&self, _: Message, _: Option<Offset>) {}
         fn undecodable(&self, _: &MessageError) {}
     }
-    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "node".into() };
-    let link = cluster.adapter().join(seat, std::sync::Arc::new(Nobody)).await.unwrap();
+    let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "node".into() };
+    let link = cluster.adapter().join(member, std::sync::Arc::new(Nobody)).await.unwrap();
     let store = link.sessions().unwrap();
     // This node answers no requests, so it leaves.
     link.leave().await;

@@ -19,7 +19,7 @@ use self::{
     requests::{Awaited, RequestKind, Requests},
 };
 use crate::{
-    adapter::{Discovery, Seat},
+    adapter::{ClusterMember, Discovery},
     limits::ClusterLimits,
     message::{Body, Message, NodeId, RequestId},
     recovery::HandoverRequest,
@@ -42,13 +42,14 @@ pub use self::requests::{Gathered, Outcome};
 /// ```
 /// use std::time::{Duration, Instant};
 /// use socketio_adapter::{
-///     ClusterRequest, Body, Cluster, ClusterLimits, Discovery, Gathered, Message, NodeId, Output, Seat, event_args,
+///     Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Gathered, Message,
+///     NodeId, Output, event_args,
 /// };
 /// use socketio_parser::Nsp;
 ///
 /// let (now, one, two) = (Instant::now(), NodeId::from("1"), NodeId::from("2"));
-/// let seat = Seat { nsp: Nsp::root(), uid: one };
-/// let mut cluster = Cluster::new(seat, Discovery::Count, ClusterLimits::default());
+/// let member = ClusterMember { nsp: Nsp::root(), uid: one };
+/// let mut cluster = Cluster::new(member, Discovery::Count, ClusterLimits::default());
 ///
 /// // One other node must reply.
 /// let args = event_args("time?", &())?;
@@ -66,7 +67,7 @@ pub use self::requests::{Gathered, Outcome};
 /// ```
 #[derive(Debug)]
 pub struct Cluster<W> {
-    seat: Seat,
+    member: ClusterMember,
     limits: ClusterLimits,
     peers: Peers,
     requests: Requests<W>,
@@ -133,9 +134,9 @@ pub struct Refused<W> {
 
 impl<W> Cluster<W> {
     /// Creates a node that has not joined yet.
-    pub fn new(seat: Seat, discovery: Discovery, limits: ClusterLimits) -> Self {
+    pub fn new(member: ClusterMember, discovery: Discovery, limits: ClusterLimits) -> Self {
         Self {
-            seat,
+            member,
             peers: Peers::new(discovery, limits.max_peers),
             requests: Requests::new(limits.max_requests, limits.max_replies),
             limits,
@@ -158,7 +159,7 @@ impl<W> Cluster<W> {
     /// Processes a message of another node.
     pub fn receive(&mut self, now: Instant, message: Message) {
         let Message { uid, nsp, body, .. } = message;
-        if self.closed || uid == self.seat.uid || nsp != self.seat.nsp {
+        if self.closed || uid == self.member.uid || nsp != self.member.nsp {
             self.ignored += 1;
             return;
         }
@@ -201,7 +202,7 @@ impl<W> Cluster<W> {
             None => Awaited::Count { missing: others, heard: HashSet::new() },
         };
         self.request_count += 1;
-        let id = RequestId::from(format!("{}.{:x}", self.seat.uid, self.request_count));
+        let id = RequestId::from(format!("{}.{:x}", self.member.uid, self.request_count));
         let gathered = match &request {
             ClusterRequest::FetchSockets(_) | ClusterRequest::Handover { .. } => {
                 Gathered::Sockets(Vec::new())
@@ -316,12 +317,12 @@ impl<W> Cluster<W> {
 
     /// Creates a message of this node.
     pub fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
+        Message { uid: self.member.uid.clone(), nsp: self.member.nsp.clone(), body, seq: None }
     }
 
     /// Returns the namespace.
     pub fn nsp(&self) -> &Nsp {
-        &self.seat.nsp
+        &self.member.nsp
     }
 
     fn publish(&mut self, body: Body) {

@@ -19,7 +19,7 @@ use socketio_parser::Nsp;
 use socketio_parser::{Args, Value, Values, value};
 
 use crate::{
-    adapter::{ClusterAdapter, Inbox, Link, Seat},
+    adapter::{ClusterAdapter, ClusterMember, Inbox, Link},
     error::{AdapterError, MessageError},
     message::{Body, Message, NodeId},
     payload::event_args,
@@ -75,7 +75,7 @@ impl Seen {
 /// One node in one namespace.
 struct Node {
     link: Arc<dyn Link>,
-    seat: Seat,
+    member: ClusterMember,
     seen: Arc<Seen>,
     store: Arc<dyn SessionStore>,
     published: AtomicU64,
@@ -85,18 +85,18 @@ impl Node {
     async fn join<L: Logging>(engine: &L, nsp: &str, uid: &str) -> Self {
         let adapter = engine.adapter().await;
         assert!(adapter.keeps_log(), "an engine without a log");
-        let seat = Seat { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
-        let seen = Arc::new(Seen { uid: seat.uid.clone(), ..Seen::default() });
-        let link = succeed(adapter.join(seat.clone(), seen.clone())).await;
+        let member = ClusterMember { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
+        let seen = Arc::new(Seen { uid: member.uid.clone(), ..Seen::default() });
+        let link = succeed(adapter.join(member.clone(), seen.clone())).await;
         let store = link.sessions();
         assert!(store.is_some(), "an engine without sessions");
         let Some(store) = store else { return std::future::pending().await };
-        Self { link, seat, seen, store, published: AtomicU64::new(0) }
+        Self { link, member, seen, store, published: AtomicU64::new(0) }
     }
 
     async fn publish(&self, args: &Args, selection: Selection) -> Offset {
         let body = Body::Broadcast { args: args.clone(), selection, request: None };
-        let Seat { nsp, uid } = self.seat.clone();
+        let ClusterMember { nsp, uid } = self.member.clone();
         let seq = Some(self.published.fetch_add(1, Ordering::Relaxed));
         let offset = succeed(self.link.publish(Message { uid, nsp, body, seq })).await;
         assert!(offset.is_some(), "no offset");

@@ -13,7 +13,9 @@ use bytes::Bytes;
 
 use self::log::{Log, number};
 use crate::{
-    adapter::{BoxFuture, ClusterAdapter, Discovery, Heartbeats, Inbox, Link, RoomInterest, Seat},
+    adapter::{
+        BoxFuture, ClusterAdapter, ClusterMember, Discovery, Heartbeats, Inbox, Link, RoomInterest,
+    },
     error::AdapterError,
     limits::ClusterLimits,
     message::{Message, NodeId},
@@ -48,7 +50,7 @@ struct Bus {
 struct State {
     servers: usize,
     cut_off: HashSet<usize>,
-    seats: Vec<Member>,
+    members: Vec<Member>,
     handler: Option<Arc<MessageHandler>>,
     log: Option<Log>,
     /// With a log: the messages to deliver, in the order of the log, and whether a thread is
@@ -60,7 +62,7 @@ struct State {
 type MessageHandler = dyn Fn(MemoryMessage) + Send + Sync;
 
 struct Member {
-    seat: Seat,
+    node: ClusterMember,
     server: usize,
     rooms: HashSet<Room>,
     inbox: Arc<dyn Inbox>,
@@ -149,12 +151,12 @@ impl MemoryCluster {
     /// Returns whether a server receives messages to a room. Always true unless there are [channels
     /// per room](Self::with_room_channels).
     pub fn reaches(&self, server: usize, nsp: &str, room: &str) -> bool {
-        let reached = |seat: &Member| {
-            seat.server == server
-                && seat.seat.nsp == *nsp
-                && (!self.0.room_channels || seat.rooms.contains(room))
+        let reached = |member: &Member| {
+            member.server == server
+                && member.node.nsp == *nsp
+                && (!self.0.room_channels || member.rooms.contains(room))
         };
-        self.0.state().seats.iter().any(reached)
+        self.0.state().members.iter().any(reached)
     }
 
     /// From now on, passes every message to `handler`, which delivers it immediately, later, or
@@ -196,7 +198,7 @@ impl Bus {
     /// Sends a message to all other nodes of the namespace, or to one of them.
     fn send(
         self: &Arc<Self>,
-        (server, seat): (usize, &Seat),
+        (server, node): (usize, &ClusterMember),
         to: Option<&NodeId>,
         message: &Message,
     ) -> Result<Option<Offset>, AdapterError> {
@@ -205,7 +207,7 @@ impl Bus {
         let (offset, messages, handler) = {
             let mut guard = self.state();
             let state = &mut *guard;
-            if !state.seats.iter().any(|other| other.seat == *seat) {
+            if !state.members.iter().any(|other| other.node == *node) {
                 return Err(AdapterError::Left);
             }
             let offset = match &mut state.log {
@@ -213,10 +215,10 @@ impl Bus {
                 Some(log) => log.append(message, &wire),
                 None => None,
             };
-            let others = state.seats.iter().filter(|other| {
-                other.seat.nsp == seat.nsp
-                    && (other.seat.uid != seat.uid || offset.is_some())
-                    && to.is_none_or(|to| other.seat.uid == *to)
+            let others = state.members.iter().filter(|other| {
+                other.node.nsp == node.nsp
+                    && (other.node.uid != node.uid || offset.is_some())
+                    && to.is_none_or(|to| other.node.uid == *to)
                     && room.is_none_or(|room| other.rooms.contains(room))
             });
             let messages: Vec<_> = others
@@ -304,14 +306,14 @@ impl ClusterAdapter for MemoryAdapter {
 
     fn join(
         &self,
-        seat: Seat,
+        node: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             let (server, rooms) = (self.server, HashSet::new());
-            let member = Member { seat: seat.clone(), server, rooms, inbox };
-            self.bus.state().seats.push(member);
-            Ok(Arc::new(MemoryLink { bus: self.bus.clone(), server, seat }) as Arc<dyn Link>)
+            let member = Member { node: node.clone(), server, rooms, inbox };
+            self.bus.state().members.push(member);
+            Ok(Arc::new(MemoryLink { bus: self.bus.clone(), server, node }) as Arc<dyn Link>)
         })
     }
 }
@@ -319,13 +321,13 @@ impl ClusterAdapter for MemoryAdapter {
 struct MemoryLink {
     bus: Arc<Bus>,
     server: usize,
-    seat: Seat,
+    node: ClusterMember,
 }
 
 impl MemoryLink {
     fn change_rooms(&self, change: impl FnOnce(&mut HashSet<Room>)) {
         let mut state = self.bus.state();
-        if let Some(own) = state.seats.iter_mut().find(|other| other.seat == self.seat) {
+        if let Some(own) = state.members.iter_mut().find(|other| other.node == self.node) {
             change(&mut own.rooms);
         }
     }
@@ -333,7 +335,7 @@ impl MemoryLink {
 
 impl Link for MemoryLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
-        Box::pin(async move { self.bus.send((self.server, &self.seat), None, &message) })
+        Box::pin(async move { self.bus.send((self.server, &self.node), None, &message) })
     }
 
     fn reply<'a>(
@@ -342,7 +344,7 @@ impl Link for MemoryLink {
         message: Message,
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(
-            async move { self.bus.send((self.server, &self.seat), Some(to), &message).map(drop) },
+            async move { self.bus.send((self.server, &self.node), Some(to), &message).map(drop) },
         )
     }
 
@@ -350,9 +352,9 @@ impl Link for MemoryLink {
         Box::pin(async move {
             let state = self.bus.state();
             let here = |other: &&Member| {
-                other.seat.nsp == self.seat.nsp && !state.cut_off.contains(&other.server)
+                other.node.nsp == self.node.nsp && !state.cut_off.contains(&other.server)
             };
-            Ok(state.seats.iter().filter(here).count())
+            Ok(state.members.iter().filter(here).count())
         })
     }
 
@@ -373,8 +375,8 @@ impl Link for MemoryLink {
     }
 
     fn sessions(&self) -> Option<Arc<dyn SessionStore>> {
-        let Self { bus, server, seat } = self;
-        let store = || Store { bus: bus.clone(), server: *server, seat: seat.clone() };
+        let Self { bus, server, node } = self;
+        let store = || Store { bus: bus.clone(), server: *server, node: node.clone() };
         bus.keeps_log.then(|| Arc::new(store()) as Arc<dyn SessionStore>)
     }
 
@@ -382,8 +384,8 @@ impl Link for MemoryLink {
         Box::pin(async move {
             let left = {
                 let mut state = self.bus.state();
-                let at = state.seats.iter().position(|other| other.seat == self.seat);
-                at.map(|at| state.seats.swap_remove(at))
+                let at = state.members.iter().position(|other| other.node == self.node);
+                at.map(|at| state.members.swap_remove(at))
             };
             drop(left);
         })
@@ -393,7 +395,7 @@ impl Link for MemoryLink {
 struct Store {
     bus: Arc<Bus>,
     server: usize,
-    seat: Seat,
+    node: ClusterMember,
 }
 
 impl Store {
@@ -441,7 +443,7 @@ impl SessionStore for Store {
         gone: Option<&'a NodeId>,
     ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(
-            async move { self.with(|log, now| log.take(now, &self.seat.nsp, (pid, offset), gone)) },
+            async move { self.with(|log, now| log.take(now, &self.node.nsp, (pid, offset), gone)) },
         )
     }
 
@@ -450,7 +452,7 @@ impl SessionStore for Store {
         offset: &'a Offset,
         size: PageSize,
     ) -> BoxFuture<'a, Result<Page, AdapterError>> {
-        Box::pin(async move { self.with(|log, _| log.missed(&self.seat.nsp, offset, size)) })
+        Box::pin(async move { self.with(|log, _| log.missed(&self.node.nsp, offset, size)) })
     }
 
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool {

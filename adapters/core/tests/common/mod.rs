@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use socketio_adapter::{
-    Body, Cluster, ClusterLimits, ClusterRequest, Discovery, Heartbeats, Message, NodeId, Outcome,
-    Output, RequestId, Room, Seat, Selection, SocketDetails, ack_args, event_args,
+    Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Heartbeats, Message,
+    NodeId, Outcome, Output, RequestId, Room, Selection, SocketDetails, ack_args, event_args,
 };
 use socketio_parser::Nsp;
 use socketio_parser::{Args, Binary, value};
@@ -84,8 +84,8 @@ impl Node {
     }
 
     pub fn with(discovery: Discovery, limits: ClusterLimits) -> Self {
-        let seat = Seat { nsp: Nsp::root(), uid: UID.into() };
-        Self { cluster: Cluster::new(seat, discovery, limits), now: Instant::now() }
+        let member = ClusterMember { nsp: Nsp::root(), uid: UID.into() };
+        Self { cluster: Cluster::new(member, discovery, limits), now: Instant::now() }
     }
 
     /// Creates a node that has joined and knows these peers.

@@ -9,7 +9,7 @@ use mongodb::{
     options::Hint,
 };
 use socketio_adapter::{
-    Body, Message, Seat,
+    Body, ClusterMember, Message,
     recovery::{Missed, Page, PageSize},
 };
 
@@ -30,7 +30,7 @@ const PAGE: u32 = 250;
 pub(crate) struct Events {
     pub(crate) publisher: Publisher,
     pub(crate) members: Arc<Members>,
-    pub(crate) seat: Seat,
+    pub(crate) member: ClusterMember,
 }
 
 impl Events {
@@ -40,7 +40,7 @@ impl Events {
 
     /// Returns whether the collection contains an event of this namespace.
     pub(super) async fn contains(&self, id: ObjectId) -> Result<bool, MongoError> {
-        let event = doc! { "_id": id, "type": BROADCAST, "nsp": self.seat.nsp.as_str() };
+        let event = doc! { "_id": id, "type": BROADCAST, "nsp": self.member.nsp.as_str() };
         let found = self.collection().find_one(event).projection(doc! { "_id": 1 });
         Ok(self.publisher.within_timeout(found).await?.is_some())
     }
@@ -66,7 +66,7 @@ impl Events {
             let events = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = events.read_earlier(search).await {
-                    let nsp = &events.seat.nsp;
+                    let nsp = &events.member.nsp;
                     tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the earlier events");
                 }
                 events.order().end_search();
@@ -87,7 +87,7 @@ impl Events {
         }
         let number = order.begun.fetch_add(1, Ordering::Relaxed) + 1;
         // A message that means nothing to anybody else, and that arrives after all others.
-        let Seat { nsp, uid } = self.seat.clone();
+        let ClusterMember { nsp, uid } = self.member.clone();
         let marker = Message { uid, nsp, body: Body::Heartbeat, seq: None };
         let id = new_id();
         let passed = order.await_marker(id);
@@ -124,7 +124,7 @@ impl Events {
         from: ObjectId,
         size: PageSize,
     ) -> Result<Page, MongoError> {
-        let (order, nsp) = (self.order(), &self.seat.nsp);
+        let (order, nsp) = (self.order(), &self.member.nsp);
         let (events, more) = match order.after(nsp.as_str(), from, size) {
             Some(page) => page,
             None => {

@@ -77,7 +77,7 @@ impl SessionStore for Store {
                     || self.sessions.contains(pid).await? && self.events.find(id).await?);
             match is_found {
                 true => {
-                    let nsp = &self.sessions.seat.nsp;
+                    let nsp = &self.sessions.member.nsp;
                     Ok(self.sessions.claim(pid, |session| session.claimed(nsp, gone)).await?)
                 }
                 false => Ok(TakeOutcome::Missing),

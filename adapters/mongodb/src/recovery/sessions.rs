@@ -7,7 +7,7 @@ use mongodb::{
     error::{Error, ErrorKind, WriteFailure},
 };
 use socketio_adapter::{
-    Seat,
+    ClusterMember,
     recovery::{CompareAndSet, Found, SavedSession, StoredSession},
 };
 use socketio_parser::value;
@@ -24,7 +24,7 @@ const DUPLICATE_KEY: i32 = 11_000;
 
 pub(crate) struct Sessions {
     pub(crate) publisher: Publisher,
-    pub(crate) seat: Seat,
+    pub(crate) member: ClusterMember,
 }
 
 /// The document that counts for a session.
@@ -48,7 +48,7 @@ impl Sessions {
         pid: &str,
         new: Option<(&SavedSession, Duration)>,
     ) -> Result<bool, MongoError> {
-        let (publisher, nsp) = (&self.publisher, self.seat.nsp.as_str());
+        let (publisher, nsp) = (&self.publisher, self.member.nsp.as_str());
         let collection = &publisher.config.collection;
         if !publisher.config.add_created_at_field {
             let id = match old.map(|old| old.id) {
@@ -95,7 +95,7 @@ impl Sessions {
             Some((session, _)) => session.to_value(),
             None => value!({ "pid": pid, "tombstone": true }),
         };
-        let Seat { nsp, uid } = &self.seat;
+        let ClusterMember { nsp, uid } = &self.member;
         let mut document = document::new(SESSION, Some(data), uid, nsp);
         if let Some((_, ttl)) = session {
             let end = SystemTime::now().checked_add(ttl);
@@ -114,7 +114,7 @@ impl CompareAndSet for Sessions {
 
     async fn find(&self, pid: &str) -> Found<Version, MongoError> {
         let config = &self.publisher.config;
-        let session = doc! { "type": SESSION, "data.pid": pid, "nsp": self.seat.nsp.as_str() };
+        let session = doc! { "type": SESSION, "data.pid": pid, "nsp": self.member.nsp.as_str() };
         let documents = config.collection.clone_with_type::<RawDocumentBuf>();
         let found = documents.find_one(session).sort(doc! { "_id": -1 });
         let Some(found) = self.publisher.within_timeout(found).await? else { return Ok(None) };

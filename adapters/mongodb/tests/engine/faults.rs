@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engines::Mongo;
-use socketio_adapter::{AdapterError, Body, ClusterAdapter, Message, Seat};
+use socketio_adapter::{AdapterError, Body, ClusterAdapter, ClusterMember, Message};
 use socketio_adapter_mongodb::{MongoAdapter, mongodb::bson::doc};
 use socketio_parser::Nsp;
 
@@ -97,9 +97,9 @@ async fn a_dead_server_fails_in_time_and_nodes_continue_afterwards() {
     engine.kill().unwrap();
     let error = within(one.link.publish(one.message("lost"))).await.unwrap_err();
     assert!(matches!(error, AdapterError::Engine(_)), "{error}");
-    let seat = Seat { nsp: Nsp::root(), uid: "three".into() };
+    let member = ClusterMember { nsp: Nsp::root(), uid: "three".into() };
     let three = MongoAdapter::new(config(&engine).await.timeout(Duration::from_secs(1)));
-    let joined = within(three.join(seat, Arc::new(RecordingInbox::default()))).await;
+    let joined = within(three.join(member, Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(joined.err(), Some(AdapterError::Engine(_))));
     engine.restart().unwrap();
     for (from, to) in [(&one, &two), (&two, &one)] {

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::Mongo;
 use socketio_adapter::{
-    Body, ClusterAdapter, Heartbeats, Link, Message, Seat, Selection, event_args,
+    Body, ClusterAdapter, ClusterMember, Heartbeats, Link, Message, Selection, event_args,
 };
 use socketio_adapter_mongodb::{
     MongoAdapter, MongoConfig,
@@ -56,8 +56,8 @@ struct Node {
 impl Node {
     async fn join(adapter: Arc<MongoAdapter>, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
-        let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
+        let member = ClusterMember { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
+        let link = within(adapter.join(member, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), _adapter: adapter }
     }
 

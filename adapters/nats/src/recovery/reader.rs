@@ -67,7 +67,7 @@ impl Reader {
                 Err(error) => {
                     // Log one warning per interruption, not one per attempt.
                     if std::mem::take(&mut state.healthy) {
-                        let nsp = &self.membership.seat.nsp;
+                        let nsp = &self.membership.member.nsp;
                         tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream of events: retrying");
                     }
                     // The client reconnects by itself, so a short pause suffices.
@@ -217,7 +217,7 @@ impl Reader {
         match message {
             // A node has already executed its own requests, except for broadcasts.
             Ok((message, _))
-                if message.uid == self.membership.seat.uid
+                if message.uid == self.membership.member.uid
                     && !matches!(message.body, Body::Broadcast { request: None, .. }) => {}
             Ok((message, frame)) => {
                 let Position { created_at, seq } = position;

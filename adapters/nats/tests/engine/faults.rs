@@ -6,7 +6,7 @@ use std::{
 };
 
 use engines::Nats;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_nats::NatsAdapter;
 
 use crate::{
@@ -77,8 +77,8 @@ async fn joining_fails_at_once_while_there_is_no_server() {
     let adapter = patient_adapter(&engine).await;
     engine.kill().unwrap();
     let join = || {
-        let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
-        adapter.join(seat, Arc::new(RecordingInbox::default()))
+        let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
+        adapter.join(member, Arc::new(RecordingInbox::default()))
     };
     until(|| async { join().await.is_err() }).await;
     let begun = Instant::now();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::Nats;
 use socketio_adapter::{
-    AdapterError, Body, ClusterAdapter, Offset, Seat, Selection, conformance, event_args,
+    AdapterError, Body, ClusterAdapter, ClusterMember, Offset, Selection, conformance, event_args,
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_adapter_nats::{
@@ -116,9 +116,9 @@ async fn a_missing_jetstream_is_reported_at_once() {
     let adapter = logging(&engine, JetStream::default()).await;
     let error = within(adapter.prepare()).await.unwrap_err();
     assert!(matches!(error, NatsError::NoJetStream), "{error}");
-    let seat = Seat { nsp: Nsp::root(), uid: "one".into() };
+    let member = ClusterMember { nsp: Nsp::root(), uid: "one".into() };
     let error =
-        within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await.err().unwrap();
+        within(adapter.join(member, Arc::new(RecordingInbox::default()))).await.err().unwrap();
     assert!(error.to_string().contains("no JetStream"), "{error}");
     // Without recovery, the adapter does not need JetStream.
     let plain = crate::adapter(&engine).await;

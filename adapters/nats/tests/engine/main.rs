@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::Nats;
 use socketio_adapter::{
-    Body, ClusterAdapter, Heartbeats, Link, Message, Room, Seat, Selection, event_args,
+    Body, ClusterAdapter, ClusterMember, Heartbeats, Link, Message, Room, Selection, event_args,
 };
 use socketio_adapter_nats::{NatsAdapter, NatsConfig, async_nats, connect_options};
 use suite::{RecordingInbox, until, within};
@@ -55,8 +55,9 @@ struct Node {
 impl Node {
     async fn join(adapter: Arc<NatsAdapter>, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
-        let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
+        let member =
+            ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
+        let link = within(adapter.join(member, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), adapter }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use engines::Nats;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_nats::{JetStream, NatsAdapter, NatsConfig, connect_options};
 use socketio_server::{Server, ServerConfig};
 
@@ -38,8 +38,8 @@ async fn adapter(engine: &Nats) -> Arc<NatsAdapter> {
 }
 
 async fn denied(adapter: &NatsAdapter, nsp: &str) -> String {
-    let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
-    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
+    let member = ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
+    match within(adapter.join(member, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),
         Ok(_) => panic!("it has joined"),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use engines::Nats;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_nats::{
     NatsAdapter, NatsConfig,
     async_nats::{ConnectOptions, rustls},
@@ -69,7 +69,7 @@ async fn messages_travel_over_tls_and_nodes_reconnect() {
     let join = async |uid| {
         let client = trusted.add_to(connect_options()).connect(engine.url()).await.unwrap();
         let adapter = NatsAdapter::new(NatsConfig::new(client)).unwrap();
-        let joined = || adapter.join(seat("/early", uid), Arc::new(RecordingInbox::default()));
+        let joined = || adapter.join(member("/early", uid), Arc::new(RecordingInbox::default()));
         until(|| async { joined().await.is_ok() }).await;
         let node = Node::join(adapter, "/", uid).await;
         node.join_room("room").await;
@@ -94,10 +94,11 @@ async fn a_certificate_of_another_authority_is_refused() {
     let client = other_client.add_to(connect_options()).connect(engine.url()).await.unwrap();
     let config = NatsConfig::new(client).timeout(Duration::from_millis(500));
     let adapter = NatsAdapter::new(config).unwrap();
-    let refused = within(adapter.join(seat("/", "one"), Arc::new(RecordingInbox::default()))).await;
+    let refused =
+        within(adapter.join(member("/", "one"), Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(refused.err(), Some(AdapterError::Away(_))));
 }
 
-fn seat(nsp: &str, uid: &str) -> Seat {
-    Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() }
+fn member(nsp: &str, uid: &str) -> ClusterMember {
+    ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() }
 }

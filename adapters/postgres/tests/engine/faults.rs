@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engines::Postgres;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
@@ -69,14 +69,14 @@ async fn joining_fails_without_a_database_and_succeeds_later() {
     let engine = Postgres::start().unwrap();
     engine.kill().unwrap();
     let adapter = PostgresAdapter::new(config(&engine).timeout(Duration::from_secs(3))).unwrap();
-    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
-    let error = within(adapter.join(seat, std::sync::Arc::new(RecordingInbox::default()))).await;
+    let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
+    let error = within(adapter.join(member, std::sync::Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
     engine.restart().unwrap();
     let two = Node::join(self::adapter(&engine), "/", "two").await;
     until(|| async {
-        let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "again".into() };
-        adapter.join(seat, std::sync::Arc::new(RecordingInbox::default())).await.is_ok()
+        let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "again".into() };
+        adapter.join(member, std::sync::Arc::new(RecordingInbox::default())).await.is_ok()
     })
     .await;
     let one = Node::join(adapter, "/", "one").await;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engines::Postgres;
-use socketio_adapter::{ClusterAdapter, Seat};
+use socketio_adapter::{ClusterAdapter, ClusterMember};
 use socketio_adapter_postgres::{EventLog, PostgresAdapter};
 use socketio_parser::Binary;
 use socketio_parser::Nsp;
@@ -83,8 +83,8 @@ async fn a_node_that_is_slow_to_fetch_attachments_keeps_its_connection() {
     let many = r#"SELECT pg_notify('socket.io#/', '{"uid":"x","type":2,"attachmentId":"1","n":' || n || '}') FROM generate_series(1, 40) AS n"#;
     client.batch_execute(many).await.unwrap();
     // The response to this join arrives after all notifications.
-    let seat = Seat { nsp: Nsp::new("/other").unwrap(), uid: "one".into() };
-    let _ = adapter.join(seat, Arc::new(RecordingInbox::default())).await;
+    let member = ClusterMember { nsp: Nsp::new("/other").unwrap(), uid: "one".into() };
+    let _ = adapter.join(member, Arc::new(RecordingInbox::default())).await;
     assert_eq!(node.inbox.wait(40).await.len(), 40);
     assert_eq!(node.inbox.undecodable(), [""; 0]);
 }

@@ -7,7 +7,8 @@ use std::{
 
 use engines::Postgres;
 use socketio_adapter::{
-    AdapterError, Body, ClusterAdapter, Message, Offset, Seat, Selection, conformance, event_args,
+    AdapterError, Body, ClusterAdapter, ClusterMember, Message, Offset, Selection, conformance,
+    event_args,
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_adapter_postgres::{EventLog, PostgresAdapter, PostgresConfig};
@@ -265,9 +266,9 @@ async fn refusal(
     let url = engine.url().replace("postgres@", &format!("{role}@"));
     let log = EventLog::default().table("app.events").sessions_table("app.sessions");
     let config = config(PostgresConfig::new(url.parse().unwrap())).connection_state_recovery(log);
-    let seat = Seat { nsp: Nsp::root(), uid: "one".into() };
+    let member = ClusterMember { nsp: Nsp::root(), uid: "one".into() };
     let adapter = PostgresAdapter::new(config).unwrap();
-    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
+    match within(adapter.join(member, Arc::new(RecordingInbox::default()))).await {
         Ok(_) => String::new(),
         Err(AdapterError::Denied(error)) => error.to_string(),
         Err(error) => panic!("{error}"),

@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::Postgres;
 use socketio_adapter::{
-    Body, ClusterAdapter, Heartbeats, Link, Message, Seat, Selection, event_args,
+    Body, ClusterAdapter, ClusterMember, Heartbeats, Link, Message, Selection, event_args,
 };
 use socketio_adapter_postgres::{PostgresAdapter, PostgresConfig, tokio_postgres};
 use suite::{RecordingInbox, within};
@@ -56,8 +56,9 @@ struct Node {
 impl Node {
     async fn join(adapter: Arc<PostgresAdapter>, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
-        let link = within(adapter.join(seat, inbox.clone())).await.unwrap();
+        let member =
+            ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
+        let link = within(adapter.join(member, inbox.clone())).await.unwrap();
         Self { link, inbox, uid: uid.into(), _adapter: adapter }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engines::Postgres;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_postgres::PostgresAdapter;
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 };
 
 async fn denied(adapter: &PostgresAdapter, nsp: &str) -> String {
-    let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
-    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
+    let member = ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
+    match within(adapter.join(member, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),
         Ok(_) => panic!("it has joined"),

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use engines::Postgres;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_postgres::{
     PostgresAdapter, PostgresConfig, PostgresError, Publisher,
     tokio_postgres::{Config, config::SslMode},
@@ -70,8 +70,8 @@ async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
     let config = config(&engine, &Identity::new().authority).timeout(Duration::from_secs(5));
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
-    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
-    let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
+    let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
+    let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
     let Some(AdapterError::Away(error)) = refused.err() else {
         panic!("the certificate was accepted")
     };

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::cmd;
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, ClusterLimits, Inbox, Link, Message, NodeId, Offset, Published,
-    Seat,
+    AdapterError, Body, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message, NodeId,
+    Offset, Published,
 };
 
 use crate::{
@@ -63,22 +63,22 @@ impl Classic {
 
     /// Returns the command by which a program without a server publishes a message.
     pub(crate) fn publication(&self, message: &Message, limits: &ClusterLimits) -> Publication {
-        let seat = Seat { nsp: message.nsp.clone(), uid: message.uid.clone() };
-        Channels::new(&self.key, &seat).publication(message, limits)
+        let member = ClusterMember { nsp: message.nsp.clone(), uid: message.uid.clone() };
+        Channels::new(&self.key, &member).publication(message, limits)
     }
 
     pub(crate) async fn join(
         &self,
         engine: &Arc<Engine>,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Arc<dyn Link>, AdapterError> {
         engine.start_node().await?;
         if engine.connector.is_cluster() {
             engine.start_keys().await?;
         }
-        let channels = Channels::new(&self.key, &seat);
-        let topics = channels.topics(&Incoming { seat, inbox, limits: engine.limits.clone() });
+        let channels = Channels::new(&self.key, &member);
+        let topics = channels.topics(&Incoming { member, inbox, limits: engine.limits.clone() });
         let subscriptions = engine.subscribe(engine.number(), topics).await?;
         let specific = self.publish_on_specific_response_channel;
         Ok(Arc::new(ClassicLink { engine: engine.clone(), channels, specific, subscriptions }))
@@ -93,13 +93,13 @@ struct Channels {
 }
 
 impl Channels {
-    fn new(key: &str, seat: &Seat) -> Self {
-        let nsp = &seat.nsp;
+    fn new(key: &str, member: &ClusterMember) -> Self {
+        let nsp = &member.nsp;
         let replies = format!("{key}-response#{nsp}#");
         Self {
             broadcasts: format!("{key}#{nsp}#"),
             requests: format!("{key}-request#{nsp}#"),
-            own_replies: format!("{replies}{}#", seat.uid),
+            own_replies: format!("{replies}{}#", member.uid),
             replies,
         }
     }
@@ -157,18 +157,18 @@ fn pattern(name: &str) -> String {
 /// Processes received messages of one namespace.
 #[derive(Clone)]
 struct Incoming {
-    seat: Seat,
+    member: ClusterMember,
     inbox: Arc<dyn Inbox>,
     limits: ClusterLimits,
 }
 
 impl Incoming {
     fn broadcast(&self, wire: &[u8]) {
-        if wire::is_sent_by(wire, &self.seat.uid) {
+        if wire::is_sent_by(wire, &self.member.uid) {
             return;
         }
         match wire::read_broadcast(wire, &self.limits) {
-            Ok(message) if message.nsp != self.seat.nsp || message.uid == self.seat.uid => {}
+            Ok(message) if message.nsp != self.member.nsp || message.uid == self.member.uid => {}
             Ok(message) => self.inbox.receive(message, None),
             Err(error) => self.inbox.undecodable(&error),
         }
@@ -176,7 +176,7 @@ impl Incoming {
 
     fn handle_request(&self, wire: &[u8]) {
         match wire::read_request(wire, &self.limits) {
-            Ok((uid, _)) if uid == self.seat.uid => {}
+            Ok((uid, _)) if uid == self.member.uid => {}
             Ok((uid, body)) => self.receive(uid, body),
             Err(error) => self.inbox.undecodable(&error),
         }
@@ -192,7 +192,7 @@ impl Incoming {
     }
 
     fn receive(&self, uid: NodeId, body: Body) {
-        self.inbox.receive(Message { uid, nsp: self.seat.nsp.clone(), body, seq: None }, None);
+        self.inbox.receive(Message { uid, nsp: self.member.nsp.clone(), body, seq: None }, None);
     }
 }
 

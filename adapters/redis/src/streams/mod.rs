@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
-    AdapterError, BoxFuture, ClusterLimits, Inbox, Link, Message, MessageError, NodeId, Offset,
-    Published, Seat, recovery::SessionStore,
+    AdapterError, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message, MessageError,
+    NodeId, Offset, Published, recovery::SessionStore,
 };
 use tokio::time::timeout;
 
@@ -183,38 +183,38 @@ impl StreamsEngine {
 
     pub(crate) async fn join(
         self: &Arc<Self>,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Arc<dyn Link>, AdapterError> {
         let (options, redis) = (&self.options, &self.engine);
         redis.start_node().await?;
         redis.start_keys().await?;
         let kind = if options.use_sharded_pub_sub { Kind::Sharded } else { Kind::Plain };
-        let public = format!("{}#{}#", options.channel_prefix, seat.nsp);
-        let private = format!("{public}{}#", seat.uid);
-        let on_message = on_message(&seat, inbox.clone(), redis.limits.clone());
+        let public = format!("{}#{}#", options.channel_prefix, member.nsp);
+        let private = format!("{public}{}#", member.uid);
+        let on_message = on_message(&member, inbox.clone(), redis.limits.clone());
         let topics = [&public, &private].map(|name| {
             let name = Bytes::copy_from_slice(name.as_bytes());
             (Topic { kind, name }, on_message.clone())
         });
         let subscriptions = redis.subscribe(redis.number(), topics.into()).await?;
         let stream =
-            entry::stream_for(&options.stream_name, options.stream_count, seat.nsp.as_str());
+            entry::stream_for(&options.stream_name, options.stream_count, member.nsp.as_str());
         let reader = self.reader(&stream);
         let timeouts = redis.connector.timeouts();
         let reading = timeout(timeouts.connection + timeouts.response, reader.ready());
         reading.await.map_err(engine)??;
         // Entries that are appended from now on are delivered, even while the last one is read.
-        let joining = reader.add(seat.clone(), inbox);
+        let joining = reader.add(member.clone(), inbox);
         joining.begin_after(reader::last_id(redis.keys.query(&reader::read_last(&stream)).await?));
         let sessions = Arc::new(Sessions {
             engine: redis.clone(),
-            nsp: seat.nsp.clone(),
+            nsp: member.nsp.clone(),
             stream,
             prefix: options.session_key_prefix.clone(),
         });
         let streams = self.clone();
-        Ok(Arc::new(StreamsLink { streams, seat, public, reader, subscriptions, sessions }))
+        Ok(Arc::new(StreamsLink { streams, member, public, reader, subscriptions, sessions }))
     }
 
     /// Returns the reader of a stream. Starts it if necessary.
@@ -238,7 +238,7 @@ impl StreamsEngine {
 
 struct StreamsLink {
     streams: Arc<StreamsEngine>,
-    seat: Seat,
+    member: ClusterMember,
     public: String,
     reader: Arc<Reader>,
     subscriptions: Subscriptions,
@@ -361,7 +361,7 @@ impl Link for StreamsLink {
 
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.reader.remove(&self.seat);
+            self.reader.remove(&self.member);
             self.subscriptions.end();
         })
     }
@@ -369,6 +369,6 @@ impl Link for StreamsLink {
 
 impl Drop for StreamsLink {
     fn drop(&mut self) {
-        self.reader.remove(&self.seat);
+        self.reader.remove(&self.member);
     }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use redis::{Cmd, RedisError, RedisResult, cmd};
-use socketio_adapter::{AdapterError, Body, ClusterLimits, Inbox, Message, MessageError, Seat};
+use socketio_adapter::{
+    AdapterError, Body, ClusterLimits, ClusterMember, Inbox, Message, MessageError,
+};
 use tokio::sync::watch;
 
 use super::entry::{Entry, StreamId};
@@ -20,7 +22,7 @@ use crate::{
 
 pub(super) struct Reader {
     pub(super) stream: String,
-    seats: Mutex<Vec<Arc<Member>>>,
+    members: Mutex<Vec<Arc<Member>>>,
     position: watch::Sender<Position>,
 }
 
@@ -47,7 +49,7 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A namespace that reads the stream.
 struct Member {
-    seat: Seat,
+    node: ClusterMember,
     inbox: Arc<dyn Inbox>,
     beginning: Mutex<Beginning>,
 }
@@ -88,7 +90,7 @@ impl JoiningMember<'_> {
 impl Drop for JoiningMember<'_> {
     fn drop(&mut self) {
         if matches!(&*lock(&self.member.beginning), Beginning::Unknown(_)) {
-            self.reader.remove(&self.member.seat);
+            self.reader.remove(&self.member.node);
         }
     }
 }
@@ -109,7 +111,7 @@ impl Member {
     fn receive(&self, Delivery { id, message }: Delivery) {
         match message {
             // A node has already executed its own requests, except for broadcasts.
-            Ok(message) if message.uid == self.seat.uid && !is_broadcast(&message.body) => {}
+            Ok(message) if message.uid == self.node.uid && !is_broadcast(&message.body) => {}
             Ok(message) => self.inbox.receive(message, Some(id.to_string().into())),
             Err(error) => self.inbox.undecodable(&error),
         }
@@ -127,7 +129,7 @@ pub(super) struct ReaderConfig {
 
 impl Reader {
     pub(super) fn new(stream: String) -> Self {
-        Self { stream, seats: Mutex::default(), position: watch::Sender::default() }
+        Self { stream, members: Mutex::default(), position: watch::Sender::default() }
     }
 
     /// Waits until the reader has started to read.
@@ -145,18 +147,18 @@ impl Reader {
     }
 
     /// Adds a namespace. It gets no entry before [`JoiningMember::begin_after`].
-    pub(super) fn add(&self, seat: Seat, inbox: Arc<dyn Inbox>) -> JoiningMember<'_> {
+    pub(super) fn add(&self, node: ClusterMember, inbox: Arc<dyn Inbox>) -> JoiningMember<'_> {
         let beginning = Beginning::Unknown(Vec::new()).into();
-        let member = Arc::new(Member { seat, inbox, beginning });
-        self.seats().push(member.clone());
+        let member = Arc::new(Member { node, inbox, beginning });
+        self.members().push(member.clone());
         JoiningMember { reader: self, member }
     }
 
-    pub(super) fn remove(&self, seat: &Seat) {
-        let mut seats = self.seats();
-        let at = seats.iter().position(|member| member.seat == *seat);
-        let removed = at.map(|at| seats.swap_remove(at));
-        drop(seats);
+    pub(super) fn remove(&self, node: &ClusterMember) {
+        let mut members = self.members();
+        let at = members.iter().position(|member| member.node == *node);
+        let removed = at.map(|at| members.swap_remove(at));
+        drop(members);
         drop(removed);
     }
 
@@ -175,7 +177,7 @@ impl Reader {
             let Some(reader) = reader.upgrade() else { return };
             let first = reader.position.borrow().refusal.is_none();
             pause = if first { RETRY_PAUSE } else { (pause * 2).min(MAX_RETRY_PAUSE) };
-            if first && !reader.seats().is_empty() {
+            if first && !reader.members().is_empty() {
                 tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
             }
             reader.position.send_modify(|position| position.refusal = Some(Arc::new(error)));
@@ -195,21 +197,21 @@ impl Reader {
     fn deliver(&self, entry: &Entry, limits: &ClusterLimits) {
         self.position.send_modify(|position| position.read = Some(entry.id));
         let Some(nsp) = entry.text("nsp") else { return };
-        let seats: Vec<_> = {
-            let seats = self.seats();
-            let reads = |member: &&Arc<Member>| member.seat.nsp == *nsp;
-            seats.iter().filter(reads).cloned().collect()
+        let members: Vec<_> = {
+            let members = self.members();
+            let reads = |member: &&Arc<Member>| member.node.nsp == *nsp;
+            members.iter().filter(reads).cloned().collect()
         };
-        if seats.is_empty() {
+        if members.is_empty() {
             return;
         }
-        for member in seats {
+        for member in members {
             member.deliver(Delivery { id: entry.id, message: entry.message(limits) });
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        lock(&self.seats)
+    fn members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
+        lock(&self.members)
     }
 }
 
@@ -296,9 +298,9 @@ mod tests {
     fn entries_that_are_appended_while_a_namespace_joins_are_delivered() {
         let (reader, seen) = (Reader::new("stream".into()), Arc::new(Seen::default()));
         let limits = ClusterLimits::default();
-        let seat = Seat { nsp: Nsp::root(), uid: "node".into() };
+        let node = ClusterMember { nsp: Nsp::root(), uid: "node".into() };
         reader.deliver(&entry("1-0"), &limits);
-        let joining = reader.add(seat.clone(), seen.clone());
+        let joining = reader.add(node.clone(), seen.clone());
         // The first of these was in the stream when its end was read.
         reader.deliver(&entry("2-0"), &limits);
         reader.deliver(&entry("3-0"), &limits);
@@ -306,7 +308,7 @@ mod tests {
         reader.deliver(&entry("4-0"), &limits);
         assert_eq!(lock(&seen.0).len(), 2);
         // A namespace that fails to join is removed.
-        drop(reader.add(seat, seen.clone()));
-        assert_eq!(reader.seats().len(), 1);
+        drop(reader.add(node, seen.clone()));
+        assert_eq!(reader.members().len(), 1);
     }
 }

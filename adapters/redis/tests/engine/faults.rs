@@ -6,7 +6,7 @@ use std::{
 };
 
 use engines::{Redis, RedisCluster};
-use socketio_adapter::{AdapterError, Body, ClusterAdapter, Seat, event_args};
+use socketio_adapter::{AdapterError, Body, ClusterAdapter, ClusterMember, event_args};
 
 use crate::{
     Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events, kinds_with,
@@ -109,13 +109,16 @@ async fn joining_fails_without_a_server_and_succeeds_later() {
         let engine = Redis::start().unwrap();
         engine.kill().unwrap();
         let adapter = all_kinds(&engine.url().into()).swap_remove(kind);
-        let seat =
-            |uid: &str| Seat { nsp: socketio_parser::Nsp::root(), uid: uid.to_owned().into() };
-        let refused = within(adapter.join(seat("one"), Arc::new(RecordingInbox::default()))).await;
+        let member = |uid: &str| ClusterMember {
+            nsp: socketio_parser::Nsp::root(),
+            uid: uid.to_owned().into(),
+        };
+        let refused =
+            within(adapter.join(member("one"), Arc::new(RecordingInbox::default()))).await;
         assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
         engine.restart().unwrap();
         until(|| async {
-            adapter.join(seat("two"), Arc::new(RecordingInbox::default())).await.is_ok()
+            adapter.join(member("two"), Arc::new(RecordingInbox::default())).await.is_ok()
         })
         .await;
         let one = Node::join(&adapter, "/", "three").await;

@@ -28,8 +28,8 @@ use std::{
 
 use engines::Redis;
 use socketio_adapter::{
-    Body, ClusterAdapter, Inbox, Link, Message, MessageError, Offset, Room, Seat, Selection,
-    event_args,
+    Body, ClusterAdapter, ClusterMember, Inbox, Link, Message, MessageError, Offset, Room,
+    Selection, event_args,
 };
 use socketio_adapter_redis::{Nodes, RedisAdapter, SubscriptionMode};
 use suite::{RecordingInbox, until, within};
@@ -57,21 +57,22 @@ fn kinds_with(nodes: &Nodes, timeout: Duration) -> Vec<Adapter> {
 struct Node {
     link: Arc<dyn Link>,
     inbox: Arc<RecordingInbox>,
-    seat: Seat,
+    member: ClusterMember,
     _adapter: Adapter,
 }
 
 impl Node {
     async fn join(adapter: &Adapter, nsp: &str, uid: &str) -> Self {
         let inbox = Arc::new(RecordingInbox::default());
-        let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
+        let member =
+            ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: uid.to_owned().into() };
         let others = OthersOnly { uid: uid.into(), inbox: inbox.clone() };
-        let link = within(adapter.join(seat.clone(), Arc::new(others))).await.unwrap();
-        Self { link, inbox, seat, _adapter: adapter.clone() }
+        let link = within(adapter.join(member.clone(), Arc::new(others))).await.unwrap();
+        Self { link, inbox, member, _adapter: adapter.clone() }
     }
 
     fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
+        Message { uid: self.member.uid.clone(), nsp: self.member.nsp.clone(), body, seq: None }
     }
 
     fn event(&self, event: &str, rooms: &[&str]) -> Message {

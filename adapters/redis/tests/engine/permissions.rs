@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engines::{Redis, RedisCluster};
-use socketio_adapter::{AdapterError, ClusterAdapter, Room, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember, Room};
 
 use crate::{
     Adapter, Arc, Node, Nodes, RawClient, RedisAdapter, SubscriptionMode, events,
@@ -36,8 +36,8 @@ fn calls(redis: &mut RawClient, command: &str) -> usize {
 }
 
 async fn denied(adapter: &Adapter, nsp: &str) -> String {
-    let seat = Seat { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
-    match within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await {
+    let member = ClusterMember { nsp: socketio_parser::Nsp::unchecked(nsp), uid: "denied".into() };
+    match within(adapter.join(member, Arc::new(RecordingInbox::default()))).await {
         Err(error @ AdapterError::Denied(_)) => error.to_string(),
         Err(error) => panic!("another error: {error}"),
         Ok(_) => panic!("it has joined"),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engines::Redis;
-use socketio_adapter::{AdapterError, ClusterAdapter, Seat};
+use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
 use socketio_adapter_redis::RedisAdapter;
 
 use crate::{
@@ -49,8 +49,8 @@ async fn all_kinds_use_tls_and_reconnect() {
 async fn a_certificate_of_another_authority_is_refused() {
     let engine = start(&Identity::new());
     for adapter in all_kinds(&engine, &Identity::new().authority) {
-        let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
-        let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
+        let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
+        let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
         let Some(AdapterError::Away(error)) = refused.err() else {
             panic!("the certificate was accepted")
         };
@@ -65,7 +65,7 @@ async fn a_server_without_tls_is_refused() {
     let url = engine.url().replace("redis:", "rediss:");
     let adapter = RedisAdapter::classic(url).root_certificates(identity.authority);
     let adapter = adapter.connection_timeout(Duration::from_millis(500)).build().unwrap();
-    let seat = Seat { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
-    let refused = within(adapter.join(seat, Arc::new(RecordingInbox::default()))).await;
+    let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
+    let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
     assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
 }

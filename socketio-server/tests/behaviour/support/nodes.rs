@@ -11,8 +11,8 @@ use std::{
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, BoxFuture, Discovery, Inbox, Link, MemoryAdapter, MemoryMessage, Message, NodeId,
-    Offset, Seat,
+    AdapterError, BoxFuture, ClusterMember, Discovery, Inbox, Link, MemoryAdapter, MemoryMessage,
+    Message, NodeId, Offset,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_server::{
@@ -244,11 +244,11 @@ impl ClusterAdapter for Troubled {
 
     fn join(
         &self,
-        seat: Seat,
+        member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
-            let link = self.adapter.join(seat, inbox).await?;
+            let link = self.adapter.join(member, inbox).await?;
             Ok(Arc::new(Line { link, state: self.state.clone() }) as Arc<dyn Link>)
         })
     }

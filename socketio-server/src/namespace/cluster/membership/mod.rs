@@ -16,8 +16,8 @@ use std::{
 };
 
 use socketio_adapter::{
-    Body, Cluster, ClusterAdapter, ClusterLimits, ClusterRequest, Discovery, Link, Message, NodeId,
-    Outcome, Output, RequestId, Room, Seat, Selection, ack_args, recovery::SessionStore,
+    Body, Cluster, ClusterAdapter, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Link,
+    Message, NodeId, Outcome, Output, RequestId, Room, Selection, ack_args, recovery::SessionStore,
 };
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
@@ -39,7 +39,7 @@ use crate::{
 
 pub(crate) struct Membership {
     adapter: Arc<dyn ClusterAdapter>,
-    seat: Seat,
+    member: ClusterMember,
     pub(super) limits: ClusterLimits,
     machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
     queue: Queue,
@@ -96,13 +96,13 @@ impl Membership {
         // The hasher of the standard library has a random key, which serves as a source of
         // randomness.
         let uid = NodeId::from_random(RandomState::new().hash_one(nsp.as_str()));
-        let seat = Seat { nsp, uid };
-        let machine = Cluster::new(seat.clone(), adapter.discovery(), limits.clone());
+        let member = ClusterMember { nsp, uid };
+        let machine = Cluster::new(member.clone(), adapter.discovery(), limits.clone());
         Self {
             machine: Mutex::new(machine),
             queue: Queue::new(&limits),
             order: PublishOrder::new(limits.max_queued_messages, limits.max_queued_bytes),
-            seat,
+            member,
             limits,
             link: OnceLock::new(),
             store: OnceLock::new(),
@@ -242,12 +242,12 @@ impl Membership {
     }
 
     pub(crate) fn nsp(&self) -> &Nsp {
-        &self.seat.nsp
+        &self.member.nsp
     }
 
     /// Returns the name of this node in the namespace.
     pub(crate) fn uid(&self) -> &NodeId {
-        &self.seat.uid
+        &self.member.uid
     }
 
     /// Returns the default time limit for replies of other nodes.
@@ -336,7 +336,7 @@ impl Membership {
     }
 
     fn message(&self, body: Body) -> Message {
-        Message { uid: self.seat.uid.clone(), nsp: self.seat.nsp.clone(), body, seq: None }
+        Message { uid: self.member.uid.clone(), nsp: self.member.nsp.clone(), body, seq: None }
     }
 
     /// Adds a message to the queue. Drops it silently after the node has left.
@@ -354,7 +354,7 @@ impl Membership {
             self.counters.here().cluster.queue_full.one();
             tracing::warn!(
                 target: "socketio::cluster",
-                nsp = %self.seat.nsp,
+                nsp = %self.member.nsp,
                 "the queue to the other nodes is full, so a message was refused"
             );
         })

@@ -93,9 +93,9 @@ async fn run(node: Arc<Node>) {
 async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     let mut pause = PAUSE;
     loop {
-        let seat = node.membership.seat.clone();
+        let member = node.membership.member.clone();
         let mut joined =
-            pin!(caught(async { node.membership.adapter.join(seat, node.clone()).await }));
+            pin!(caught(async { node.membership.adapter.join(member, node.clone()).await }));
         let joined = loop {
             // Nor are they held up by an adapter that hangs.
             match tokio::time::timeout(node.membership.request_timeout(), &mut joined).await {
@@ -106,7 +106,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
         match joined {
             Ok(link) => return link,
             Err(error) => {
-                let nsp = &node.membership.seat.nsp;
+                let nsp = &node.membership.member.nsp;
                 if node.warnings.is_new(&error) {
                     tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster: retrying");
                 }
@@ -155,7 +155,7 @@ async fn serve(node: &Node, link: &dyn Link) {
         () = watch_rooms(node, link) => {}
         () = watch_order(membership) => {}
         () = too_long => {
-            tracing::warn!(target: "socketio::cluster", nsp = %membership.seat.nsp, "the node left the cluster before it had sent all messages");
+            tracing::warn!(target: "socketio::cluster", nsp = %membership.member.nsp, "the node left the cluster before it had sent all messages");
         }
     }
 }
@@ -280,7 +280,7 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     let counter = if result.is_ok() { &counters.sent } else { &counters.lost };
     counter.one();
     if let Err(error) = result {
-        let nsp = &node.membership.seat.nsp;
+        let nsp = &node.membership.member.nsp;
         if node.warnings.is_new(&error) {
             tracing::warn!(target: "socketio::cluster", %nsp, %error, "a message was not published, so the other nodes miss it");
         } else {
@@ -315,7 +315,7 @@ impl Node {
     fn report_room(&self, link: &dyn Link, room: &Room, present: bool) {
         let report = || if present { link.room_appeared(room) } else { link.room_vanished(room) };
         if catch_unwind(AssertUnwindSafe(report)).is_err() {
-            let nsp = &self.membership.seat.nsp;
+            let nsp = &self.membership.member.nsp;
             tracing::error!(target: "socketio::cluster", %nsp, "the adapter panicked when a room appeared or vanished");
         }
     }
@@ -424,7 +424,7 @@ impl Node {
 impl Inbox for Node {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
-        if message.uid == self.membership.seat.uid {
+        if message.uid == self.membership.member.uid {
             let order = &self.membership.order;
             let (Some(offset), Some(number)) = (offset, message.seq) else { return };
             let is_due = order.log_returned(number);
@@ -447,7 +447,7 @@ impl Inbox for Node {
     }
 
     fn undecodable(&self, error: &MessageError) {
-        let nsp = &self.membership.seat.nsp;
+        let nsp = &self.membership.member.nsp;
         self.membership.counters.here().cluster.undecodable.one();
         tracing::warn!(target: "socketio::cluster", %nsp, %error, "a malformed message of another node was dropped");
     }
