@@ -119,7 +119,7 @@ async fn a_missing_jetstream_is_reported_at_once() {
     let member = ClusterMember { nsp: Nsp::root(), uid: "one".into() };
     let error =
         within(adapter.join(member, Arc::new(RecordingInbox::default()))).await.err().unwrap();
-    assert!(error.to_string().contains("no JetStream"), "{error}");
+    assert!(error.to_string().contains("needs JetStream"), "{error}");
     // Without recovery, the adapter does not need JetStream.
     let plain = crate::adapter(&engine).await;
     within(plain.prepare()).await.unwrap();
