@@ -27,7 +27,7 @@ fn closing_the_server_beside_a_connect_leaves_no_socket() {
         closer.join().unwrap();
         while world.sockets.try_recv().is_ok() {}
         world.assert_empty();
-        block_on(world.main.0.deserted());
+        block_on(world.main.0.all_sockets_dropped());
     });
 }
 

@@ -111,6 +111,6 @@ fn a_socket_that_joins_beside_its_end_is_in_no_room() {
         joining.join().unwrap();
         emitter.join().unwrap();
         world.assert_empty();
-        block_on(world.main.0.deserted());
+        block_on(world.main.0.all_sockets_dropped());
     });
 }

@@ -32,7 +32,7 @@ fn a_disconnect_by_another_thread_ends_the_socket_once() {
         let (mut client, socket) = world.connect();
         let disconnectors = [socket.clone(), socket].map(|it| thread(move || it.disconnect()));
         let waiter = world.main.clone();
-        let waiter = spawn(async move { waiter.0.deserted().await });
+        let waiter = spawn(async move { waiter.0.all_sockets_dropped().await });
         assert_eq!(client.receive_until("1"), ["1"]);
         for disconnector in disconnectors {
             disconnector.join().unwrap();
