@@ -135,7 +135,7 @@ struct Listener {
     misdirected: Arc<Semaphore>,
 }
 
-/// What a connection without a session counts as.
+/// The places that a connection without a session takes, which are limited.
 enum Place {
     /// It has sent no complete request.
     Pending { _slot: Box<Slot>, _permit: OwnedSemaphorePermit },

@@ -67,7 +67,7 @@ pub(crate) struct Driver {
     closed: bool,
 }
 
-/// What a client contributes to the gauges of the server.
+/// The values that a client contributes to the gauges of the server.
 #[derive(Debug, Default)]
 struct Reported {
     inbox_events: u32,

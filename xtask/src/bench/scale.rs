@@ -41,7 +41,7 @@ struct Run {
 struct Case {
     case: String,
     title: String,
-    /// What there are many of.
+    /// The objects whose number grows, such as clients or rooms.
     of: String,
     unit: String,
     /// Pairs of a number and the instructions per unit.

@@ -1,4 +1,4 @@
-//! What a server reports to the `metrics` facade.
+//! The metrics that a server reports to the `metrics` facade.
 
 #![allow(unreachable_pub, clippy::panic)]
 

@@ -16,7 +16,7 @@ pub(crate) const LOBBY: &str = "lobby";
 const MAX_ROOMS: usize = 100;
 const MAX_HISTORY: usize = 50;
 
-/// What a tab tells about its user when it connects.
+/// The nickname of a user, and the key of the tab that connects.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     nickname: String,
@@ -80,7 +80,7 @@ pub(crate) struct Rooms(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Who is online, by the ids of their sockets.
+    /// The credentials of the connected users, by the ids of their sockets.
     online: HashMap<String, Credentials>,
     rooms: BTreeMap<String, Room>,
 }

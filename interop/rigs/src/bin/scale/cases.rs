@@ -17,7 +17,7 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// The work whose cost is counted.
     pub(crate) title: &'static str,
-    /// What there are many of.
+    /// The objects whose number grows, such as clients or rooms.
     pub(crate) of: &'static str,
     /// The unit of the cost.
     pub(crate) unit: &'static str,
