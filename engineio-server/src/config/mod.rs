@@ -182,9 +182,9 @@ impl EngineConfig {
     }
 
     /// Sets how long a client counts as connected while [reading is
-    /// paused](crate::Connection::pause_reading) and so much data has arrived that the server can
-    /// see neither pongs nor a close (default 10 min). Then the session is closed with "ping
-    /// timeout".
+    /// paused](crate::Connection::pause_reading) and the receive buffers are full (default 10 min).
+    /// The server then sees neither pongs nor a close. After this time, the session is closed with
+    /// "ping timeout".
     ///
     /// ```
     /// use std::time::Duration;
