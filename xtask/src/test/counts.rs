@@ -122,7 +122,12 @@ pub(super) fn tap(report: &str, success: bool, otherwise: &str) -> Outcome {
         }
     }
     let (passed, failed) = (summary("pass"), summary("fail") + summary("cancelled"));
-    conclude(passed, failed, names, success && passed > 0, otherwise)
+    // Node reports what went wrong between tests, or after their end, as a comment.
+    let mut otherwise = otherwise.to_owned();
+    for line in report.lines().filter(|line| line.starts_with("# Error: ")) {
+        append(&mut otherwise, line.trim_start_matches("# "));
+    }
+    conclude(passed, failed, names, success && passed > 0, &otherwise)
 }
 
 /// Appends a line to a failed test's message, unless the message is long enough.
@@ -261,6 +266,8 @@ stack backtrace:
     fn an_empty_report_is_a_failure() {
         assert_eq!(junit("", true, "nothing ran").notes, ["nothing ran"]);
         assert_eq!(tap("", true, "nothing ran").failed, 1);
+        let late = "ok 1 - a\n# Error: late\n# tests 1\n# pass 1\n# fail 0\n";
+        assert_eq!(tap(late, false, "failed outside").notes, ["failed outside\nError: late"]);
         assert_eq!(tap("# pass 0\n# fail 0\n", true, "nothing ran").notes, ["nothing ran"]);
     }
 }
