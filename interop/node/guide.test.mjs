@@ -78,6 +78,8 @@ for (const { code, line } of blocks('js client')) {
     }
     try {
       await new AsyncFunction('io', 'socket', 'url', 'Manager', code)(io, socket, node.url, Unrefd);
+      // Otherwise some would be closed while they connect.
+      await Promise.all(opened.map((other) => other.connected || event(other, 'connect')));
     } finally {
       opened.forEach((other) => other.disconnect());
     }
