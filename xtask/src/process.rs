@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,12 +57,32 @@ pub(crate) fn run_lines(
     mut on_line: impl FnMut(&str),
 ) -> Result<ExitStatus, String> {
     let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
-    if let Some(stdout) = group.child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-            on_line(String::from_utf8_lossy(&line).trim_end_matches('\r'));
-        }
-    }
+    group.read_lines(&mut on_line);
     group.wait()
+}
+
+/// Like [`run_lines`], but kills a command that takes longer than `limit`. Its status is then `None`.
+pub(crate) fn run_lines_within(
+    command: &mut Command,
+    limit: Duration,
+    mut on_line: impl FnMut(&str),
+) -> Result<Option<ExitStatus>, String> {
+    let mut group = Group::spawn(command.stdout(Stdio::piped()))?;
+    let id = group.child.id();
+    let (ended, ending) = mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let late = ending.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+        if late {
+            signal("KILL", id);
+        }
+        late
+    });
+    // Ends when no process of the group has the output open.
+    group.read_lines(&mut on_line);
+    drop(ended);
+    let late = watchdog.join().map_err(|_| "the watchdog panicked".to_owned())?;
+    let status = group.wait()?;
+    Ok((!late).then_some(status))
 }
 
 /// The standard output of a command. Fails if the command does.
@@ -143,6 +164,14 @@ impl Group {
         Ok(Group { child })
     }
 
+    fn read_lines(&mut self, on_line: &mut dyn FnMut(&str)) {
+        let stdout = self.child.stdout.take();
+        for line in stdout.into_iter().flat_map(|it| BufReader::new(it).split(b'\n')) {
+            let Ok(line) = line else { return };
+            on_line(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+        }
+    }
+
     fn wait(&mut self) -> Result<ExitStatus, String> {
         self.child.wait().map_err(|error| format!("lost a child process: {error}"))
     }
@@ -221,6 +250,14 @@ mod tests {
             assert!(Instant::now() < deadline, "still running: {}", state());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_stopped() {
+        let mut hanging = sh("sleep 600 & wait");
+        assert_eq!(run_lines_within(&mut hanging, Duration::from_millis(100), |_| {}), Ok(None));
+        let ended = run_lines_within(&mut sh("exit 3"), Duration::from_secs(600), |_| {}).unwrap();
+        assert_eq!(ended.and_then(|status| status.code()), Some(3));
     }
 
     #[test]

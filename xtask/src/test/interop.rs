@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::counts;
 use super::install;
@@ -107,6 +108,10 @@ fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
 /// other processes.
 const PARALLEL: usize = 3;
 
+/// The longest time for a test file. A file whose set-up fails may leave a server running, which keeps
+/// its process from ending.
+const FILE_LIMIT: Duration = Duration::from_secs(600);
+
 /// Runs all test files of one folder and adds up their reports.
 ///
 /// Each file is a process of its own. Under `node --test`, the files would report to a common
@@ -145,15 +150,19 @@ fn run_file(folder: &Path, file: &Path, node: &Command) -> Result<Outcome, Strin
     command.args(["--test-reporter-destination=stdout", "--test-reporter=tap"]);
     command.arg(format!("--test-reporter-destination={}", report.display())).arg(file);
     let mut output = String::new();
-    let status = process::run_lines(&mut command, |line| {
+    let status = process::run_lines_within(&mut command, FILE_LIMIT, |line| {
         output.push_str(line);
         output.push('\n');
     })?;
     let name = file.strip_prefix(folder).unwrap_or(file).display();
     println!("\n{name}\n{output}");
     let report = fs::read_to_string(&report).unwrap_or_default();
-    let otherwise = format!("{name} failed outside its tests ({status}); its message is above");
-    Ok(counts::tap(&report, status.success(), &otherwise))
+    let how = status.map_or_else(
+        || format!("was stopped after {} s", FILE_LIMIT.as_secs()),
+        |status| format!("failed outside its tests ({status})"),
+    );
+    let otherwise = format!("{name} {how}; its output is above");
+    Ok(counts::tap(&report, status.is_some_and(|it| it.success()), &otherwise))
 }
 
 fn prepare(workspace: &Workspace) -> Result<PathBuf, String> {
