@@ -4,12 +4,13 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    Engine, EngineConfig, Frames, Handle, SendError, Stats, TurnLimits,
+    Engine, EngineConfig, Handle, SendError, Stats, TurnLimits,
     shared::{Queued, wake},
 };
 pub use crate::{
     counters,
     listen::serve_stream,
+    shared::prepared,
     stats::counting::{Counter, Gauge, saturated},
 };
 
@@ -54,43 +55,36 @@ pub fn weak_stats(engine: &Engine) -> impl Fn() -> Option<Stats> + Send + Sync +
     move || registry.upgrade().map(|registry| registry.stats())
 }
 
-pub use engineio_parser::internal::OutgoingMessage;
 /// Makes clones of these frames share their compressed form. For broadcasts.
 pub use engineio_parser::internal::share;
+pub use engineio_parser::{internal::OutgoingMessage, session::Session};
 
-/// Queues a message like [`Handle::send_frames`], in any form. A small text in the buffer of its
-/// encoder is copied once, behind the texts that leave with it.
+/// Queues a message with `send` under the lock of its session, like [`send_with`]. Counts a message
+/// that is refused because the queue is full.
 ///
 /// # Errors
 ///
-/// Returns the frames if the queue is full or the session is closed.
-pub fn send_message(handle: &Handle, message: OutgoingMessage<'_>) -> Result<(), SendError> {
-    handle.send_message(message)
-}
-
-/// Queues a message like [`Handle::send_if_room`], in any form.
-///
-/// # Errors
-///
-/// Returns the frames if more than half of the queue is full or the session is closed.
-pub fn send_message_if_room(
+/// Returns the error of `send`.
+pub fn send_message<'a>(
     handle: &Handle,
-    message: OutgoingMessage<'_>,
+    message: OutgoingMessage<'a>,
+    send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), SendError>,
 ) -> Result<(), SendError> {
-    handle.send_message_if_room(message)
+    handle.send_message(message, send)
 }
 
-/// Like [`Handle::send_frames`], but returns the waker instead of waking it. The frames may stay
-/// queued until the caller wakes it. For callers that send to many sessions under their own lock
-/// and wake afterwards.
-///
-/// # Errors
-///
-/// Returns the frames if the queue is full or the session is closed.
-pub fn queue_frames(handle: &Handle, frames: Frames) -> Result<Option<Waker>, SendError> {
-    let mut state = handle.0.lock();
-    state.session.send(frames)?;
-    Ok(state.sender_to_wake())
+/// Runs `send` under the lock of a session, and then wakes the task that writes to the client. For
+/// callers whose own state has to agree with the outgoing queue. `send` must be brief, and must not
+/// use a handle.
+pub fn send_with<R>(handle: &Handle, send: impl FnOnce(&mut Session) -> R) -> R {
+    handle.send_with(send)
+}
+
+/// Like [`send_with`], but returns the waker instead of waking it. The frames may stay queued until
+/// the caller wakes it. For callers that send to many sessions under their own lock and wake
+/// afterwards.
+pub fn queue_with<R>(handle: &Handle, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
+    handle.queue_with(send)
 }
 
 /// Returns whether the session accepts messages: it is neither closed nor closing.

@@ -193,9 +193,9 @@ impl State {
     }
 }
 
-/// Copies a large message, so that no lock is held meanwhile.
+/// Copies a large message, which is then queued without a copy under the lock of the session.
 #[inline]
-fn prepared(message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
+pub fn prepared(message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
     match message {
         OutgoingMessage::Written(_) if !message.is_small() => message.into_frames().into(),
         message => message,
@@ -297,21 +297,34 @@ impl Handle {
     ///
     /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
-        self.send_message(frames.into())
+        self.send_message(frames.into(), |session, message| session.send_message(message))
     }
 
     /// See [`internal::send_message`](crate::internal::send_message).
-    pub(crate) fn send_message(&self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
+    pub(crate) fn send_message<'a>(
+        &self,
+        message: OutgoingMessage<'a>,
+        send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         let message = prepared(message);
-        let mut state = self.0.lock();
-        let result = state.session.send_message(message);
-        let waker = state.sender_to_wake();
-        drop(state);
-        wake(waker);
+        let result = self.send_with(|session| send(session, message));
         if matches!(result, Err(SendError::Full(_))) {
             self.0.counters.refused.queue_full.one();
         }
         result
+    }
+
+    /// See [`internal::send_with`](crate::internal::send_with).
+    pub(crate) fn send_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> R {
+        let (result, waker) = self.queue_with(send);
+        wake(waker);
+        result
+    }
+
+    /// See [`internal::queue_with`](crate::internal::queue_with).
+    pub(crate) fn queue_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
+        let mut state = self.0.lock();
+        (send(&mut state.session), state.sender_to_wake())
     }
 
     /// Queues messages only if [at least half of the queue is free](Self::has_room). For acks and
@@ -321,33 +334,13 @@ impl Handle {
     ///
     /// Returns the frames if more than half of the queue is full or the session is closed.
     pub fn send_if_room(&self, frames: Frames) -> Result<(), SendError> {
-        self.send_message_if_room(frames.into())
-    }
-
-    /// See [`internal::send_message_if_room`](crate::internal::send_message_if_room).
-    pub(crate) fn send_message_if_room(
-        &self,
-        message: OutgoingMessage<'_>,
-    ) -> Result<(), SendError> {
-        let message = prepared(message);
-        let mut state = self.0.lock();
-        let result = state.session.send_message_if_room(message);
-        let waker = state.sender_to_wake();
-        drop(state);
-        wake(waker);
-        result
+        self.send_with(|session| session.send_if_room(frames))
     }
 
     /// Queues messages only if the transport can send them at once. Returns whether they were
     /// queued. For messages that are worthless later.
     pub fn send_volatile(&self, frames: Frames) -> bool {
-        let (sent, waker) = {
-            let mut state = self.0.lock();
-            let sent = state.session.send_volatile(frames);
-            (sent, state.sender_to_wake())
-        };
-        wake(waker);
-        sent
+        self.send_with(|session| session.send_volatile(frames))
     }
 
     /// Waits until at least half of the outgoing queue is free or the session is closed.

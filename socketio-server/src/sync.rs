@@ -12,6 +12,13 @@ pub(crate) use shuttle::sync::{
 };
 use std::sync::PoisonError;
 
+/// Lets other threads of a model run, beside an atomic of `std`.
+#[inline]
+pub(crate) fn step() {
+    #[cfg(all(test, shuttle))]
+    atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
+}
+
 /// Locks a mutex and ignores poisoning.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

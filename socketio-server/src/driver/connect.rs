@@ -315,13 +315,10 @@ impl Driver {
     /// Sends the response. A client that recovers its session gets the events it missed before.
     fn respond(&mut self, socket: &Socket, connected: Frames) -> Resume {
         if !socket.0.is_recovered() {
-            if !self.control(connected) {
-                return Resume::Lost;
-            }
             // A task that disconnects the socket from now on leaves a request for the driver, which
             // handles it at its next check.
-            socket.0.set_connected();
-            return Resume::Done;
+            let connected = self.control(connected, |session| socket.0.set_connected(session));
+            return if connected { Resume::Done } else { Resume::Lost };
         }
         let result = socket.namespace().resume(&socket.0, connected);
         let recoveries = &self.counters().recoveries;
@@ -369,7 +366,7 @@ impl Driver {
         tracing::debug!(target: "socketio::namespace", %nsp, message, "a client was refused");
         let parser = self.client.config.parser;
         if let Ok(frames) = parser.encode_connect_error(protocol, nsp, message, &data) {
-            self.control(frames);
+            self.control(frames, |_| {});
         }
     }
 

@@ -15,7 +15,10 @@ use std::{
     time::Instant,
 };
 
-use engineio_server::{CloseReason, Event, Frames, Revision, SendError, internal::saturated};
+use engineio_server::{
+    CloseReason, Event, Frames, Revision, SendError,
+    internal::{Session, saturated, send_message},
+};
 use socketio_parser::{Connection, Output, Protocol};
 use tracing::Span;
 
@@ -230,9 +233,12 @@ impl Driver {
         let mut left = if close { self.slots.take_all() } else { self.slots.take_disconnected() };
         while !left.is_empty() {
             for slot in left {
-                self.client.machine().disconnect(slot.socket().nsp());
+                let nsp = slot.socket().nsp();
+                self.client.machine().disconnect(nsp);
                 self.handle_outputs(cx);
-                self.control(self.client.config.parser.encode_disconnect(slot.socket().nsp()));
+                // No packet of the socket may follow its DISCONNECT.
+                slot.socket().0.set_disconnected();
+                self.control(self.client.config.parser.encode_disconnect(nsp), |_| {});
                 self.end(slot, DisconnectReason::ServerNamespaceDisconnect, cx);
             }
             // The handlers may have disconnected more sockets.
@@ -257,10 +263,12 @@ impl Driver {
         self.client.handle.close(unsent);
     }
 
-    /// Sends a packet that the protocol requires. A client whose queue has no room for it is
-    /// closed.
-    fn control(&mut self, frames: Frames) -> bool {
-        let result = self.client.handle.send_frames(frames);
+    /// Sends a packet that the protocol requires. `sent` runs in the same step. A client whose queue
+    /// has no room for the packet is closed.
+    fn control(&mut self, frames: Frames, sent: impl FnOnce(&mut Session)) -> bool {
+        let result = send_message(&self.client.handle, frames.into(), |session, message| {
+            session.send_message(message).map(|()| sent(session))
+        });
         if let Err(SendError::Full(_)) = result {
             tracing::debug!(target: "socketio::client", "a client's queue has no room for a packet of the protocol: closing its connection");
             self.counters().events.queue_full.one();

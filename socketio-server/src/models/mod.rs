@@ -22,8 +22,9 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use shuttle::{
     Config, Runner,
-    future::{JoinHandle, block_on, spawn},
+    future::{block_on, spawn},
     scheduler::{PctScheduler, RandomScheduler},
+    thread::JoinHandle,
 };
 use socketio_parser::Nsp;
 use tokio::runtime::Runtime;
@@ -128,7 +129,7 @@ impl World {
 struct Client {
     engine: Engine,
     handle: engineio_server::Handle,
-    driver: JoinHandle<()>,
+    driver: shuttle::future::JoinHandle<()>,
     /// The Socket.IO packets that have arrived and were not read.
     received: VecDeque<String>,
 }
@@ -166,6 +167,22 @@ impl Client {
         packets
     }
 
+    /// Ends the session when a thread has ended. Fails if a packet arrives until then. Returns the
+    /// result of the thread.
+    fn assert_nothing_more<T: Send + 'static>(mut self, last: JoinHandle<T>) -> T {
+        let handle = self.handle.clone();
+        let closer = thread(move || {
+            let result = last.join().unwrap();
+            handle.close(Unsent::Send);
+            result
+        });
+        if let Some(packet) = self.receive() {
+            panic!("{packet} follows the last packet");
+        }
+        block_on(self.driver).unwrap();
+        closer.join().unwrap()
+    }
+
     /// Breaks the connection, and waits for the end of the driver.
     fn lose(self) {
         self.handle.close(Unsent::Discard);
@@ -184,8 +201,6 @@ async fn request(engine: Engine, method: Method, sid: String, body: &str) -> (u1
 }
 
 /// Runs a closure in another thread.
-fn thread<T: Send + 'static>(
-    run: impl FnOnce() -> T + Send + 'static,
-) -> shuttle::thread::JoinHandle<T> {
+fn thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     shuttle::thread::spawn(run)
 }

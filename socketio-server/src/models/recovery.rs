@@ -88,6 +88,29 @@ fn a_returning_client_gets_each_event_once_in_order() {
 }
 
 #[test]
+fn a_recovered_client_with_its_response_to_connect_misses_no_event() {
+    model(|| {
+        let world = world();
+        let mut client = world.open();
+        client.send("40");
+        let connected = client.receive().unwrap();
+        drop(world.next_socket());
+        world.main.emit("n", &0).unwrap();
+        let (_, offset) = event(&client.receive().unwrap());
+        client.lose();
+        let mut client = world.open();
+        let pid = field(&connected, "pid");
+        client.send(&format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#));
+        let again = client.receive_until("0{").pop().unwrap();
+        assert_eq!(field(&again, "sid"), field(&connected, "sid"), "the session is not recovered");
+        // Volatile events are not ordered by the log.
+        assert_eq!(world.main.broadcast().targets().len(), 1);
+        drop(world.next_socket());
+        client.lose();
+    });
+}
+
+#[test]
 fn a_client_that_returns_before_its_loss_is_noticed_gets_each_event_once() {
     model(|| {
         let world = world();

@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
+        mpsc::TryRecvError,
     },
     time::Duration,
 };
@@ -12,7 +13,7 @@ use shuttle::future::{block_on, spawn};
 use socketio_parser::Limits;
 
 use super::{World, model, thread};
-use crate::{ServerConfig, error::AckError, socket::Socket};
+use crate::{Ack, Recovery, ServerConfig, client::CLOSE, error::AckError, socket::Socket};
 
 /// The id of the ack that an event asks for, for example 3 in `23["name"]`.
 fn ack_id(packet: &str) -> String {
@@ -56,10 +57,92 @@ fn events_of_a_thread_arrive_in_order_until_the_socket_is_disconnected() {
         drop(socket);
         let mut packets = client.receive_until("1");
         packets.pop();
-        let emitted = emitter.join().unwrap();
-        assert!(client.received.is_empty(), "{:?} follows the DISCONNECT", client.received);
+        let emitted = client.assert_nothing_more(emitter);
         let expected: Vec<_> = (0..emitted).map(|n| format!(r#"2["n",{n}]"#)).collect();
         assert!(expected.starts_with(&packets), "{packets:?} of {expected:?}");
+        world.assert_empty();
+    });
+}
+
+/// Runs `emit` in another thread while the server disconnects a socket. Fails if a packet of the
+/// socket follows its DISCONNECT.
+fn assert_disconnect_is_last(
+    config: impl Fn() -> ServerConfig + Send + Sync + 'static,
+    emit: impl Fn(&Socket) + Copy + Send + Sync + 'static,
+    disconnect: impl Fn(&Socket) + Send + Sync + 'static,
+) {
+    model(move || {
+        let world = World::new(config());
+        let (mut client, socket) = world.connect();
+        let emitter = socket.clone();
+        let emitter = thread(move || emit(&emitter));
+        disconnect(&socket);
+        drop(socket);
+        client.receive_until("1");
+        client.assert_nothing_more(emitter);
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn a_volatile_event_never_follows_the_disconnect() {
+    let emit = |socket: &Socket| drop(socket.volatile().emit("n", &1));
+    assert_disconnect_is_last(ServerConfig::default, emit, Socket::disconnect);
+}
+
+#[test]
+fn an_event_in_the_log_never_follows_the_disconnect() {
+    let config = || ServerConfig::default().connection_state_recovery(Recovery::default());
+    let emit = |socket: &Socket| socket.namespace().emit("n", &1).unwrap();
+    assert_disconnect_is_last(config, emit, Socket::disconnect);
+}
+
+#[test]
+fn an_event_never_follows_the_disconnect_of_a_connection_that_the_server_closes() {
+    let emit = |socket: &Socket| drop(socket.emit("n", &1));
+    let close = |socket: &Socket| socket.0.client.request(CLOSE);
+    assert_disconnect_is_last(ServerConfig::default, emit, close);
+}
+
+#[test]
+fn an_ack_never_follows_the_disconnect() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let (asked, acks) = std::sync::mpsc::channel();
+        world.main.on("ask", move |ack: Ack| {
+            asked.send(ack).unwrap();
+            async {}
+        });
+        let (mut client, socket) = world.connect();
+        client.send(r#"427["ask"]"#);
+        let responder = thread(move || {
+            loop {
+                match acks.try_recv() {
+                    Ok(ack) => return drop(ack.send(&1)),
+                    Err(TryRecvError::Empty) => shuttle::thread::yield_now(),
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+        });
+        socket.disconnect();
+        drop(socket);
+        client.receive_until("1");
+        world.main.off("ask");
+        client.assert_nothing_more(responder);
+        world.assert_empty();
+    });
+}
+
+#[test]
+fn a_client_with_its_response_to_connect_misses_no_event() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let mut client = world.open();
+        client.send("40");
+        assert!(client.receive().unwrap().starts_with("0{"));
+        world.main.emit("n", &1).unwrap();
+        assert_eq!(client.receive().unwrap(), r#"2["n",1]"#);
+        drop(world.next_socket());
         client.lose();
         world.assert_empty();
     });

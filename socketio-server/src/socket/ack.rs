@@ -4,7 +4,7 @@ use std::fmt;
 
 use engineio_server::{
     Frames, SendError,
-    internal::{OutgoingMessage, send_message_if_room},
+    internal::{OutgoingMessage, prepared, send_with},
 };
 use serde::Serialize;
 use socketio_core::FirstAck;
@@ -154,13 +154,14 @@ impl Responder {
     }
 
     fn send_if_room(&self, message: OutgoingMessage<'_>) -> Result<Option<Frames>, EmitError> {
-        if self.socket.0.is_disconnected() {
-            return Err(EmitError::Disconnected);
-        }
-        match send_message_if_room(&self.socket.0.client.handle, message) {
-            Ok(()) => Ok(None),
-            Err(SendError::Full(frames)) => Ok(Some(frames)),
-            Err(_) => Err(EmitError::Disconnected),
+        let (socket, message) = (&self.socket.0, prepared(message));
+        let sent = send_with(&socket.client.handle, |session| {
+            socket.may_send(session).then(|| session.send_message_if_room(message))
+        });
+        match sent {
+            Some(Ok(())) => Ok(None),
+            Some(Err(SendError::Full(frames))) => Ok(Some(frames)),
+            _ => Err(EmitError::Disconnected),
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{self, Ordering},
+    },
 };
 
 use bytestring::ByteString;
 use engineio_server::{
     Frames, SendError,
-    internal::{OutgoingMessage, send_message},
+    internal::{OutgoingMessage, Session, send_message, send_with},
 };
 use socketio_parser::RawJson;
 use tokio::sync::Notify;
@@ -22,7 +25,7 @@ use crate::{
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU8},
-        lock,
+        lock, step,
     },
 };
 
@@ -32,7 +35,11 @@ pub(crate) struct SocketInner {
     pub(crate) client: Arc<Client>,
     /// Boxed, because most clients send none.
     pub(crate) auth: Option<Box<RawJson>>,
-    state: AtomicU8,
+    /// Becomes `CONNECTED` under the lock of the session, in the same step as the response to the
+    /// CONNECT is queued. Read under this lock before a packet is queued. A DISCONNECT is queued
+    /// after the state is `DISCONNECTED`, so no packet of the socket follows it. Always an atomic of
+    /// `std`, because the threads of a model must not change under the lock of the session.
+    state: atomic::AtomicU8,
     /// The ways of leaving that wait for earlier events.
     leaving: AtomicU8,
     /// Set if the namespace has connection state recovery.
@@ -72,7 +79,7 @@ impl SocketInner {
         recoverable: Option<Box<Recoverable>>,
         stored: Option<Box<Stored>>,
     ) -> Self {
-        let state = AtomicU8::new(CONNECTING);
+        let state = atomic::AtomicU8::new(CONNECTING);
         namespace.0.socket_created();
         Self {
             id,
@@ -101,16 +108,29 @@ impl SocketInner {
         }
     }
 
+    fn state(&self) -> u8 {
+        step();
+        let state = self.state.load(Ordering::Acquire);
+        step();
+        state
+    }
+
     pub(crate) fn is_connecting(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CONNECTING
+        self.state() == CONNECTING
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CONNECTED
+        self.state() == CONNECTED
     }
 
     pub(crate) fn is_disconnected(&self) -> bool {
-        self.state.load(Ordering::Acquire) == DISCONNECTED
+        self.state() == DISCONNECTED
+    }
+
+    /// Returns whether packets of the socket may be queued. As long as the session is locked, no
+    /// DISCONNECT is queued.
+    pub(crate) fn may_send(&self, _locked: &Session) -> bool {
+        self.state.load(Ordering::Acquire) != DISCONNECTED
     }
 
     /// Returns whether this is its namespace's current socket with its id. A client that recovers
@@ -124,16 +144,19 @@ impl SocketInner {
         self.recoverable.as_ref().is_some_and(|it| it.from().is_some())
     }
 
-    /// Marks the socket as connected. A socket that was disconnected in the meantime stays
-    /// disconnected.
-    pub(crate) fn set_connected(&self) {
+    /// Marks the socket as connected, in the same step as the response to its CONNECT is queued. A
+    /// client that has the response therefore misses no event. A socket that was disconnected in
+    /// the meantime stays disconnected.
+    pub(crate) fn set_connected(&self, _locked: &mut Session) {
         let (from, to) = (CONNECTING, CONNECTED);
         let _ = self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Marks the socket as disconnected. Returns whether it was not disconnected before.
     pub(crate) fn set_disconnected(&self) -> bool {
+        step();
         let first = self.state.swap(DISCONNECTED, Ordering::AcqRel) != DISCONNECTED;
+        step();
         if first {
             self.gone.notify_waiters();
         }
@@ -150,10 +173,13 @@ impl SocketInner {
     }
 
     pub(crate) fn send(&self, message: OutgoingMessage<'_>) -> Result<(), EmitError> {
-        if self.is_disconnected() {
-            return Err(EmitError::Disconnected);
-        }
-        send_message(&self.client.handle, message).map_err(|error| match error {
+        let send = |session: &mut Session, message: OutgoingMessage<'_>| {
+            if !self.may_send(session) {
+                return Err(SendError::Closed(message.into_frames()));
+            }
+            session.send_message(message)
+        };
+        send_message(&self.client.handle, message, send).map_err(|error| match error {
             SendError::Full(_) => {
                 self.client.counters.here().events.queue_full.one();
                 EmitError::Full
@@ -164,10 +190,10 @@ impl SocketInner {
 
     /// Sends frames only if they can be written at once. Returns whether they were sent.
     pub(crate) fn send_volatile(&self, frames: Frames) -> Result<bool, EmitError> {
-        if self.is_disconnected() {
-            return Err(EmitError::Disconnected);
-        }
-        let sent = self.client.handle.send_volatile(frames);
+        let sent = send_with(&self.client.handle, |session| {
+            self.may_send(session).then(|| session.send_volatile(frames))
+        });
+        let sent = sent.ok_or(EmitError::Disconnected)?;
         if !sent {
             self.client.counters.here().events.volatile_dropped.one();
         }

@@ -11,7 +11,7 @@ use std::{
 use bytestring::ByteString;
 use engineio_server::{
     EngineConfig, Frames, SendError,
-    internal::{Settings, queue_frames, settings},
+    internal::{Settings, queue_with, settings},
 };
 use socketio_adapter::{
     Offset, Room, Selection,
@@ -353,8 +353,7 @@ impl RecoveryLog {
         else {
             return Resume::Impossible;
         };
-        let mut wakers = Vec::new();
-        let result = {
+        let (result, waker) = {
             let log = self.lock();
             let rooms = socket.namespace.hub().rooms_of(&socket.id);
             let mut state = recoverable.state();
@@ -378,19 +377,19 @@ impl RecoveryLog {
             }
             frames.push(connected);
             frames.append(&mut later);
-            let result = frames.into_iter().try_for_each(|frames| {
-                wakers.extend(queue_frames(&socket.client.handle, frames)?);
-                Ok::<_, SendError>(())
+            let queued = queue_with(&socket.client.handle, |session| {
+                frames.into_iter().try_for_each(|frames| session.send(frames))?;
+                socket.set_connected(session);
+                Ok(())
             });
-            if result.is_ok() {
+            if queued.0.is_ok() {
                 last.into_iter().for_each(|offset| state.trail.record_sent(offset));
                 state.trail.caught_up();
                 recoverable.set_accepted();
-                socket.set_connected();
             }
-            result
+            queued
         };
-        wakers.into_iter().for_each(Waker::wake);
+        waker.into_iter().for_each(Waker::wake);
         self.notify_sessions_changed();
         match result {
             Ok(()) => Resume::Done,

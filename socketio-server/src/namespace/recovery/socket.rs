@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytestring::ByteString;
-use engineio_server::{Frames, SendError, internal::queue_frames};
+use engineio_server::{Frames, SendError, internal::queue_with};
 use socketio_adapter::recovery::{Position, Trail};
 
 use crate::{
@@ -161,15 +161,18 @@ impl SocketInner {
         if state.as_ref().is_some_and(|state| state.trail.missed().is_some()) {
             return Queued::Missed;
         }
-        match queue_frames(&self.client.handle, frames) {
-            Ok(waker) => {
+        let (queued, waker) = queue_with(&self.client.handle, |session| {
+            self.may_send(session).then(|| session.send(frames))
+        });
+        match queued {
+            Some(Ok(())) => {
                 if let (Some(mut state), LogOffset::Local(offset)) = (state, offset) {
                     state.trail.record_sent(offset);
                 }
                 Queued::Yes(waker)
             }
-            Err(SendError::Full(_)) => Queued::Full,
-            Err(_) => {
+            Some(Err(SendError::Full(_))) => Queued::Full,
+            _ => {
                 state.iter_mut().for_each(|state| state.trail.miss(position));
                 Queued::Missed
             }
