@@ -9,7 +9,6 @@ use crate::scan;
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let end = scan::plain(bytes, 0);
-    out.reserve(bytes.len() + 2);
     out.push(b'"');
     if end == bytes.len() {
         out.extend_from_slice(bytes);
@@ -20,6 +19,7 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Writes the content of a string whose first character that needs an escape is at `special`.
+#[cold]
 fn write_escaped(out: &mut Vec<u8>, bytes: &[u8], mut special: usize) {
     let mut start = 0;
     while let Some(byte) = bytes.get(special) {

@@ -106,6 +106,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Scans the name of an event, which is the first item of its list.
+    #[inline]
     pub(crate) fn event_name(&mut self) -> Option<EventName> {
         let start = self.next_pos();
         match self.bytes.get(start)? {
@@ -246,36 +247,49 @@ pub(crate) fn plain(bytes: &[u8], pos: usize) -> usize {
     let at = |rest: &[u8], special: u64| {
         bytes.len() - rest.len() + special.trailing_zeros() as usize / 8
     };
-    if let Some((word, after)) = rest.split_first_chunk::<8>() {
+    let Some((word, after)) = rest.split_first_chunk::<8>() else {
+        return plain_short(bytes, rest);
+    };
+    let special = special_bytes(u64::from_le_bytes(*word));
+    if special != 0 {
+        return at(rest, special);
+    }
+    rest = after;
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
+        // The compiler makes vector instructions of this loop.
+        let special = block.iter().fold(0, |special, byte| {
+            special | u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+        });
+        if special != 0 {
+            break;
+        }
+        rest = after;
+    }
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
             return at(rest, special);
         }
         rest = after;
-        while let Some((block, after)) = rest.split_first_chunk::<32>() {
-            // The compiler makes vector instructions of this loop.
-            let special = block.iter().fold(0, |special, byte| {
-                special
-                    | u8::from(*byte < 0x20)
-                    | u8::from(*byte == b'"')
-                    | u8::from(*byte == b'\\')
-            });
-            if special != 0 {
-                break;
-            }
-            rest = after;
-        }
-        while let Some((word, after)) = rest.split_first_chunk::<8>() {
-            let special = special_bytes(u64::from_le_bytes(*word));
-            if special != 0 {
-                return at(rest, special);
-            }
-            rest = after;
-        }
     }
-    // Behind the last few bytes the word has zeros, which count as special.
-    let word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    at(rest, special_bytes(word))
+    // The last word overlaps plain text. If no byte is special, the result is the end.
+    let last = bytes.last_chunk::<8>().map_or(0, |word| special_bytes(u64::from_le_bytes(*word)));
+    bytes.len() - 8 + last.trailing_zeros() as usize / 8
+}
+
+/// Does the same as [`plain`] for `rest`, the last few bytes.
+#[inline(always)]
+fn plain_short(bytes: &[u8], rest: &[u8]) -> usize {
+    let start = bytes.len() - rest.len();
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        // The two halves of the word may overlap.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        let special = special_bytes(u64::from(last) << 32 | u64::from(first));
+        let index = special.trailing_zeros() as usize / 8;
+        return if index < 4 { start + index } else { bytes.len() + index - 8 };
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(*byte, b'"' | b'\\');
+    rest.iter().position(is_special).map_or(bytes.len(), |index| start + index)
 }
 
 fn escape(bytes: &[u8], pos: usize) -> Option<usize> {
@@ -342,6 +356,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn plain_text_ends_at_the_first_special_byte_or_the_end() {
+        for len in 0..100 {
+            let text = vec![b'x'; len];
+            for pos in 0..=len {
+                assert_eq!(plain(&text, pos), len);
+            }
+            for at in 0..len {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    let mut text = text.clone();
+                    text[at..].fill(special);
+                    for pos in 0..len {
+                        assert_eq!(plain(&text, pos), at.max(pos), "{special} at {at} of {len}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_scan_stops_at_the_depth_where_serde_json_stops() {

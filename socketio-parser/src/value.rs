@@ -337,7 +337,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Object::new();
+        let Some((key, value)) = map.next_entry()? else { return Ok(Object::new().into()) };
+        let mut object = Object::with_capacity(FIRST_CAPACITY);
+        object.insert(key, value);
         while let Some((key, value)) = map.next_entry()? {
             object.insert(key, value);
         }
@@ -345,9 +347,14 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
+/// The capacity of a list or an object with its first item, which is that of a `Vec` that grows.
+const FIRST_CAPACITY: usize = 4;
+
 /// Collects the items of a list. No memory is reserved for the length that the input announces.
 fn collect<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Vec<Value>, A::Error> {
-    let mut items = Vec::new();
+    let Some(first) = seq.next_element()? else { return Ok(Vec::new()) };
+    let mut items = Vec::with_capacity(FIRST_CAPACITY);
+    items.push(first);
     while let Some(item) = seq.next_element()? {
         items.push(item);
     }
