@@ -114,6 +114,7 @@ impl PackedFrames {
     }
 
     /// Whether there is room for another message.
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
         self.count < MAX_COUNT
     }

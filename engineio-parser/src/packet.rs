@@ -93,6 +93,7 @@ impl Packet {
     /// # Errors
     ///
     /// Returns the errors of [`decode_text`](Self::decode_text).
+    #[inline]
     pub fn decode_str(text: &str, revision: Revision) -> Result<Self, PacketError> {
         match text.as_bytes().first().and_then(|digit| PacketType::from_digit(*digit)) {
             // A digit is one byte, so this is a character boundary.

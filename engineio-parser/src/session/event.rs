@@ -91,7 +91,9 @@ pub enum Unsent {
 #[non_exhaustive]
 pub enum Output {
     /// Client: the handshake arrived.
-    Opened(OpenPacket),
+    ///
+    /// Boxed, because a message is smaller.
+    Opened(Box<OpenPacket>),
     /// A message for the application.
     Message(PacketData),
     /// The probe failed. Close its connection. The session goes on, unless `Closed` follows.

@@ -119,6 +119,7 @@ impl Heartbeat {
     /// Called for every packet except a pong. Such a packet shows that the peer is alive: a large
     /// upload may delay its pong. Only the first packet per ping extends the deadline, so that most
     /// messages touch no timer.
+    #[inline]
     pub(super) fn on_traffic(&mut self, now: Instant, timers: &mut Timers) {
         if self.waiting && !self.extended {
             self.extended = true;

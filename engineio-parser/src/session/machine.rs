@@ -215,6 +215,7 @@ impl Session {
     ///
     /// Returns the frames if the queue is full or the session is closing.
     #[doc(hidden)]
+    #[inline]
     pub fn send_message(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         if !matches!(self.phase, Phase::Opening | Phase::Open) {
             return Err(SendError::Closed(message.into_frames()));

@@ -25,15 +25,20 @@ impl Outputs {
         self.0.is_none()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, output: Output) {
         // A thread that ends has no spare memory any more.
         let spare = || SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
         self.0.get_or_insert_with(spare).0.push_back(output);
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Output> {
-        let output = self.0.as_mut()?.0.pop_front();
-        self.release_if_empty();
+        let queue = &mut self.0.as_mut()?.0;
+        let output = queue.pop_front();
+        if queue.is_empty() {
+            self.release();
+        }
         output
     }
 
@@ -42,13 +47,15 @@ impl Outputs {
         let queue = &mut self.0.as_mut()?.0;
         let at = queue.iter().position(|output| !matches!(output, Output::Message(_)))?;
         let output = queue.remove(at);
-        self.release_if_empty();
+        if queue.is_empty() {
+            self.release();
+        }
         output
     }
 
     /// Gives the memory of an empty queue to the thread.
-    fn release_if_empty(&mut self) {
-        if let Some(queue) = self.0.take_if(|queue| queue.0.is_empty())
+    fn release(&mut self) {
+        if let Some(queue) = self.0.take()
             && queue.0.capacity() <= RETAINED
         {
             let _ = SPARE.try_with(|spare| spare.set(Some(queue)));

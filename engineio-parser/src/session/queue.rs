@@ -43,6 +43,7 @@ impl Queue {
     /// Appends a run, or returns it if it would exceed a limit. A queue with room accepts every
     /// run: a sender that was refused waits for room, and must find it whatever the size of its
     /// run.
+    #[inline]
     pub(super) fn push(
         &mut self,
         message: OutgoingMessage<'_>,
@@ -175,6 +176,7 @@ impl Queue {
     }
 
     /// Whether at least half of the queue is free.
+    #[inline]
     pub(super) fn has_room(&self, max_packets: usize, max_bytes: usize) -> bool {
         self.packets <= max_packets / 2 && self.bytes <= max_bytes / 2
     }

@@ -82,12 +82,14 @@ impl OpenFrame {
     fn fill<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<&'a mut [u8]> {
         let missing = self.len - self.payload.len();
         let payload = take(input, missing.min(input.len()));
-        if let Some(mask) = &mut self.mask {
-            apply_mask(payload, *mask);
-            mask.rotate_left(payload.len() % 4);
+        if let Some(mask) = self.mask {
+            apply_mask(payload, mask);
         }
         if payload.len() == missing {
             return Some(payload);
+        }
+        if let Some(mask) = &mut self.mask {
+            mask.rotate_left(payload.len() % 4);
         }
         self.payload.extend_from_slice(payload);
         None
@@ -250,6 +252,7 @@ impl Decoder {
     }
 
     /// Handles a complete frame. Its payload is the stored part followed by `tail`.
+    #[inline]
     fn close_frame<'a>(
         &mut self,
         mut frame: OpenFrame,
@@ -298,6 +301,7 @@ fn take<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     taken
 }
 
+#[inline]
 fn complete(
     opcode: Opcode,
     compressed: bool,

@@ -99,6 +99,7 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// Returns [`WebSocketError::InvalidUtf8`] if a text is not UTF-8.
+    #[inline]
     pub fn new(opcode: Opcode, payload: Cow<'a, [u8]>) -> Result<Self, WebSocketError> {
         let payload = match payload {
             Cow::Owned(payload) => Cow::Owned(payload.into_boxed_slice().into_vec()),
@@ -122,6 +123,7 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// Returns [`PacketError`] if the message is not a packet.
+    #[inline]
     pub fn to_packet(self, revision: Revision) -> Result<Packet, PacketError> {
         match self {
             Self::Text(Cow::Borrowed(text)) => Packet::decode_str(text, revision),

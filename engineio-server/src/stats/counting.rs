@@ -15,16 +15,19 @@ impl Counter {
     }
 
     /// Adds one. Only for a counter to which no other thread adds: it would lose numbers.
+    #[inline]
     pub fn one_of_owner(&self) {
         self.0.store(self.get() + 1, Relaxed);
     }
 
     /// Adds `n`.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
     }
 
     /// Returns the value.
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }

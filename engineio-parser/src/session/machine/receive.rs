@@ -57,7 +57,7 @@ impl Session {
         self.sid = open.sid.clone();
         self.heartbeat.set_timings(open.ping_interval, open.ping_timeout);
         self.heartbeat.start(now, &mut self.timers);
-        self.outputs.push(Output::Opened(open));
+        self.outputs.push(Output::Opened(Box::new(open)));
     }
 
     fn on_ping(&mut self, now: Instant) {
