@@ -41,8 +41,8 @@ impl<S> StallGuard<S> {
 
     /// Returns bytes that were read, so that they are read again.
     #[cfg(feature = "http2")]
-    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
-        self.returned = Bytes::copy_from_slice(bytes);
+    pub(crate) fn give_back(&mut self, bytes: Bytes) {
+        self.returned = bytes;
     }
 
     pub(crate) fn into_inner(self) -> S {

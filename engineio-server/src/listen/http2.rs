@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -22,6 +22,10 @@ use crate::{config::EngineConfig, stall::StallGuard, stats::DroppedCounters};
 
 /// The first bytes of every HTTP/2 connection (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How many bytes are read to look for the preface. Room for most request heads, which otherwise
+/// would be read twice.
+const FIRST_READ: usize = 4 * 1024;
 
 /// Maximum number of requests that the peer resets before they are processed. More end the
 /// connection (CVE-2023-44487).
@@ -112,23 +116,19 @@ pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
     stream: &mut StallGuard<IO>,
     limit: Duration,
 ) -> io::Result<bool> {
-    let mut first = [0; PREFACE.len()];
-    let mut len = 0;
+    let mut first = BytesMut::with_capacity(FIRST_READ);
     let read = async {
-        while let Some((known, rest)) = first.split_at_mut_checked(len)
-            && !rest.is_empty()
-            && PREFACE.starts_with(known)
-        {
-            match stream.read(rest).await? {
-                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                read => len += read,
+        while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+            if stream.read_buf(&mut first).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
         }
         Ok(())
     };
     timeout(limit, read).await??;
-    stream.give_back(first.get(..len).unwrap_or_default());
-    Ok(first == PREFACE)
+    let is_http2 = first.starts_with(PREFACE);
+    stream.give_back(first.freeze());
+    Ok(is_http2)
 }
 
 #[cfg(test)]
@@ -166,6 +166,16 @@ mod tests {
         assert!(!is_detected(&[b"GET / HTTP/1.1\r\n\r\n"]).await);
         assert!(!is_detected(&[b"P", b"R", b"OPFIND / HTTP/1.1\r\n\r\n"]).await);
         assert!(!is_detected(&[b"PRI * HTTP/1.1\r\nhost: x\r\n\r\n"]).await);
+    }
+
+    #[tokio::test]
+    async fn the_http1_server_gets_the_whole_head_at_once() {
+        let head = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let (stream, mut peer) = duplex(1024);
+        let mut stream = StallGuard::new(stream, TIMEOUT);
+        peer.write_all(head).await.unwrap();
+        assert!(!starts_http2(&mut stream, TIMEOUT).await.unwrap());
+        assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), head.len());
     }
 
     #[tokio::test(start_paused = true)]
