@@ -1,6 +1,7 @@
 //! The request that opened a session.
 
 use std::{
+    mem,
     net::{IpAddr, SocketAddr},
     time::SystemTime,
 };
@@ -90,13 +91,14 @@ impl Handshake {
                 headers.push(b'\n');
             }
         };
-        for name in parts.headers.keys() {
-            let mut values = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-            if name == header::COOKIE {
+        let mut has_cookies = false;
+        for (name, value) in &parts.headers {
+            if name != header::COOKIE {
+                push(name, value.as_bytes());
+            } else if !mem::replace(&mut has_cookies, true) {
                 // HTTP/2 may split cookies into several fields (RFC 9113 section 8.2.3).
-                push(name, &values.collect::<Vec<_>>().join(&b"; "[..]));
-            } else {
-                values.by_ref().for_each(|value| push(name, value));
+                let cookies = parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+                push(name, &cookies.collect::<Vec<_>>().join(&b"; "[..]));
             }
         }
         // In HTTP/2 the host is part of the URI.

@@ -157,10 +157,11 @@ where
                     let _ = stream.set_nodelay(true);
                     let connection = serve(stream, peer, stopped.clone());
                     let running = running.clone();
-                    tokio::spawn(async move {
+                    // Boxed, because a task is moved several times.
+                    tokio::spawn(Box::pin(async move {
                         connection.await;
                         drop(running);
-                    });
+                    }));
                 }
                 Err(error) => {
                     // Usually "too many open files", which passes when other connections end.
