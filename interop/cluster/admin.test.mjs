@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { closeAll } from '../lib/client.mjs';
-import { engine, engineOf, eventually, member, node, prefix } from '../lib/cluster.mjs';
+import { engine, engineOf, eventually, member, node, prefix, together } from '../lib/cluster.mjs';
 
 const PAIRS = [
   ['rust', 'node'],
@@ -33,6 +33,8 @@ for (const adapter of ['redis', 'redis-streams', 'postgres']) {
 
         test('the page sees sockets, servers and events of both nodes', async () => {
           const before = await member(nodes[1]);
+          // A page asks for all sockets once, when it connects. Its node must know the other by then.
+          await together(await member(nodes[0]), before);
           const page = await member(nodes[0], { namespace: '/admin' });
           await heard(page, 'all_sockets', (sockets) => {
             const one = sockets.find(({ id }) => id === before.id);
