@@ -146,7 +146,7 @@ impl MessageTransport {
     /// Returns how many bytes the stream has not accepted yet.
     #[inline]
     pub(crate) fn unwritten(&self) -> usize {
-        dispatch!(self, it => it.unwritten())
+        dispatch!(self, it => it.writer.bytes())
     }
 
     /// Returns how many received bytes are not decoded, or belong to an incomplete message.
@@ -158,7 +158,7 @@ impl MessageTransport {
     /// Returns whether all frames are written.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        dispatch!(self, it => it.is_idle())
+        dispatch!(self, it => it.writer.is_empty())
     }
 
     /// Returns whether the writer has enough for one batch. Further frames stay in the session,
@@ -176,7 +176,7 @@ impl MessageTransport {
     /// Sends frames that were packed for a WebSocket.
     pub(crate) fn send_packed(&mut self, frames: PackedFrames) {
         match self {
-            Self::WebSocket(websocket) => websocket.send_packed(frames),
+            Self::WebSocket(websocket) => websocket.writer.push_packed(frames),
             // It packs none.
             #[cfg(feature = "webtransport")]
             Self::WebTransport(_) => {}

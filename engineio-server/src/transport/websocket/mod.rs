@@ -22,7 +22,6 @@ use bytes::Bytes;
 use engineio_parser::{
     Frame, Revision, Transport,
     frame::WireFrame,
-    internal::PackedFrames,
     session::{Input, Loss},
     websocket::Incoming,
 };
@@ -60,7 +59,7 @@ pub(crate) struct WebSocket {
     /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
     pub(super) ended: bool,
     reader: Reader,
-    writer: Writer,
+    pub(super) writer: Writer,
     /// Set if compression was negotiated.
     compressor: Option<Box<Compressor>>,
     revision: Revision,
@@ -218,18 +217,6 @@ impl WebSocket {
         self.undecoded.as_ref().map_or(0, |undecoded| undecoded.len()) + self.reader.stored()
     }
 
-    /// Returns how many bytes the kernel has not accepted yet.
-    #[inline]
-    pub(crate) fn unwritten(&self) -> usize {
-        self.writer.bytes()
-    }
-
-    /// Returns whether all frames are written.
-    #[inline]
-    pub(crate) fn is_idle(&self) -> bool {
-        self.writer.is_empty()
-    }
-
     /// See [`MessageTransport::is_full`](super::MessageTransport::is_full).
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
@@ -245,10 +232,6 @@ impl WebSocket {
     /// Returns whether frames are written as the session packs them.
     pub(crate) fn packs(&self) -> bool {
         self.compressor.is_none() && !self.b64
-    }
-
-    pub(crate) fn send_packed(&mut self, frames: PackedFrames) {
-        self.writer.push_packed(frames);
     }
 
     pub(crate) fn send(&mut self, frame: Frame) {

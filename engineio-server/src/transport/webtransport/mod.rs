@@ -35,7 +35,7 @@ pub(crate) struct WebTransport {
     undecoded: bool,
     /// See [`MessageTransport::poll_watch`](super::MessageTransport::poll_watch).
     pub(super) ended: bool,
-    writer: Writer,
+    pub(super) writer: Writer,
 }
 
 impl WebTransport {
@@ -148,14 +148,6 @@ impl WebTransport {
     /// See [`MessageTransport::unread`](super::MessageTransport::unread).
     pub(crate) fn unread(&self) -> usize {
         self.decoder.buffered()
-    }
-
-    pub(crate) fn unwritten(&self) -> usize {
-        self.writer.bytes()
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.writer.is_empty()
     }
 
     pub(crate) fn is_full(&self) -> bool {
