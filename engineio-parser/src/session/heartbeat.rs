@@ -72,11 +72,6 @@ impl Heartbeat {
         }
     }
 
-    pub(super) fn stop(&self, timers: &mut Timers) {
-        timers.clear(Timer::Ping);
-        timers.clear(Timer::Silence);
-    }
-
     /// Called when a ping is due, or the heartbeat that replaces it while the shell is blind. The
     /// caller sends the packet.
     pub(super) fn on_ping_due(&mut self, now: Instant, timers: &mut Timers) {
@@ -111,11 +106,6 @@ impl Heartbeat {
         }
     }
 
-    /// Called for the peer's ping. The caller answers it.
-    pub(super) fn on_ping(&self, now: Instant, timers: &mut Timers) {
-        self.await_peer(now, timers);
-    }
-
     /// Called for every packet except a pong. Such a packet shows that the peer is alive: a large
     /// upload may delay its pong. Only the first packet per ping extends the deadline, so that most
     /// messages touch no timer.
@@ -137,7 +127,7 @@ impl Heartbeat {
         }
         if reading == Reading::Blind {
             self.await_peer(now, timers);
-            if self.beats_while_blind && !timers.is_set(Timer::Ping) {
+            if self.beats_while_blind && timers.get(Timer::Ping).is_none() {
                 timers.set(Timer::Ping, now, self.config.ping_interval);
             }
         } else if former == Reading::Blind {
@@ -150,7 +140,8 @@ impl Heartbeat {
         }
     }
 
-    fn await_peer(&self, now: Instant, timers: &mut Timers) {
+    /// Restarts the deadline of the peer's silence.
+    pub(super) fn await_peer(&self, now: Instant, timers: &mut Timers) {
         let timeout = match self.reading {
             Reading::Blind => self.config.pause_timeout,
             _ if self.pings => self.config.ping_timeout,

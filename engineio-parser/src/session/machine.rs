@@ -321,7 +321,7 @@ impl Session {
         };
         self.finish_if_drained();
         if let Some(frame) = &frame {
-            self.traffic.sent(frame);
+            self.traffic.sent(1, frame.len());
         }
         frame
     }
@@ -349,7 +349,7 @@ impl Session {
         }
         let packed = self.queue.pop_packed()?;
         self.finish_if_drained();
-        self.traffic.sent_packed(&packed);
+        self.traffic.sent(packed.count(), packed.payload_len());
         Some(packed)
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    fn get(&self, timer: Timer) -> Option<Instant> {
+    pub(super) fn get(&self, timer: Timer) -> Option<Instant> {
         match timer {
             Timer::Ping | Timer::Silence => self.heartbeat[timer as usize],
             other => self.others.as_ref()?[other as usize - 2],
@@ -64,14 +64,6 @@ impl Timers {
         if let Some(at) = self.get(timer) {
             self.put(timer, Some(at.checked_sub(earlier).map_or(now, |at| at.max(now))));
         }
-    }
-
-    pub(super) fn is_set(&self, timer: Timer) -> bool {
-        self.get(timer).is_some()
-    }
-
-    pub(super) fn clear_all(&mut self) {
-        *self = Self::default();
     }
 
     /// The earliest deadline.

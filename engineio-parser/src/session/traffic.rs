@@ -2,11 +2,7 @@
 
 use std::ops::AddAssign;
 
-use crate::{
-    frame::Frame,
-    packed::PackedFrames,
-    packet::{Packet, PacketData},
-};
+use crate::packet::{Packet, PacketData};
 
 /// Packets and bytes in both directions, including protocol packets (handshake, heartbeat,
 /// upgrade).
@@ -33,14 +29,9 @@ impl Traffic {
         self.bytes_in += (digit + packet.data.len()) as u64;
     }
 
-    pub(super) fn sent(&mut self, frame: &Frame) {
-        self.packets_out += 1;
-        self.bytes_out += frame.len() as u64;
-    }
-
-    pub(super) fn sent_packed(&mut self, frames: &PackedFrames) {
-        self.packets_out += frames.count() as u64;
-        self.bytes_out += frames.payload_len() as u64;
+    pub(super) fn sent(&mut self, packets: usize, bytes: usize) {
+        self.packets_out += packets as u64;
+        self.bytes_out += bytes as u64;
     }
 }
 

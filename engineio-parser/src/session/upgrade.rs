@@ -184,11 +184,6 @@ impl Upgrade {
         self.state = State::Idle;
     }
 
-    /// Drops the probe.
-    pub(super) fn abandon(&mut self) {
-        *self = Self::default();
-    }
-
     /// Whether no upgrade is in progress and no packet of an upgrade waits to be sent.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {

@@ -8,7 +8,8 @@ use crate::{
     session::{
         event::{CloseReason, Output, Role},
         polling::Outgoing,
-        timer::Timer,
+        timer::{Timer, Timers},
+        upgrade::Upgrade,
     },
 };
 
@@ -20,7 +21,8 @@ impl Session {
     pub(super) fn start_closing(&mut self, now: Instant, reason: CloseReason) {
         self.phase = Phase::Closing(reason);
         self.controls.clear_heartbeat();
-        self.heartbeat.stop(&mut self.timers);
+        self.timers.clear(Timer::Ping);
+        self.timers.clear(Timer::Silence);
         self.timers.set(Timer::Close, now, CLOSE_TIMEOUT);
         // A closing client need not finish its upgrade. A server keeps the upgrade, because its
         // client may have left polling already.
@@ -62,9 +64,9 @@ impl Session {
 
     pub(super) fn finish(&mut self, reason: CloseReason) {
         self.drop_probe();
-        self.upgrade.abandon();
+        self.upgrade = Upgrade::default();
         self.phase = Phase::Closed;
-        self.timers.clear_all();
+        self.timers = Timers::default();
         self.queue.clear();
         self.controls.clear();
         self.outputs.push(Output::Closed(reason));

@@ -63,7 +63,7 @@ impl Session {
     fn on_ping(&mut self, now: Instant) {
         if !self.heartbeat.pings() {
             self.controls.insert(PacketType::Pong);
-            self.heartbeat.on_ping(now, &mut self.timers);
+            self.heartbeat.await_peer(now, &mut self.timers);
             self.queue.release();
         } else if self.role == Role::Server {
             self.fail(CloseReason::TransportError);

@@ -9,6 +9,7 @@ use crate::{
         event::{CloseReason, Output, Reading, Role, Violation},
         polling::{LAST_RESPONSE_TIMEOUT, NOOP_AFTER, Outgoing},
         timer::Timer,
+        upgrade::Upgrade,
     },
 };
 
@@ -151,7 +152,7 @@ impl Session {
             self.timers.clear(Timer::Upgrade);
             self.timers.clear(Timer::Noop);
             self.requests.cancel_noop();
-            self.upgrade.abandon();
+            self.upgrade = Upgrade::default();
             self.outputs.push(Output::ProbeFailed(via));
         }
     }
