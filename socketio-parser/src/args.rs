@@ -250,7 +250,7 @@ fn scan(scanner: &mut Scanner<'_>, event: bool) -> Option<(Option<EventName>, us
     let name = if event { Some(scanner.event_name()?) } else { None };
     let at_item = if event { scanner.comma() } else { !scanner.at(b']') };
     let first = scanner.next_pos();
-    scanner.rest_of_list(at_item)?;
+    scanner.run(at_item)?;
     let end = scanner.pos();
     scanner.end()?;
     Some((name, first, end))

@@ -56,14 +56,12 @@ impl<'a> Walk<'a> {
         match self.scanner.peek() {
             Some(b'{') => self.object(),
             Some(b'[') => self.array(),
-            _ => self.scalar(),
+            _ => {
+                let start = self.scanner.next_pos();
+                self.scanner.value()?;
+                self.text.get(start..self.scanner.pos())
+            }
         }
-    }
-
-    fn scalar(&mut self) -> Option<&'a str> {
-        let start = self.scanner.next_pos();
-        self.scanner.value()?;
-        Some(self.text.get(start..self.scanner.pos()).unwrap_or_default())
     }
 
     fn array(&mut self) -> Option<&'a str> {

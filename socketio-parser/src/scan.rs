@@ -98,7 +98,7 @@ impl<'a> Scanner<'a> {
         Some(escaped)
     }
 
-    /// Opens the argument list. [`rest_of_list`](Self::rest_of_list) scans the rest of it.
+    /// Opens the argument list. [`run`](Self::run) scans the rest of it.
     pub(crate) fn open_list(&mut self) -> Option<()> {
         self.skip(b'[')?;
         self.depth = 1;
@@ -126,16 +126,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Scans the rest of an open list, from the start of an item if `at_item` is set, else from the
-    /// end of one.
-    pub(crate) fn rest_of_list(&mut self, at_item: bool) -> Option<()> {
-        self.run(at_item)
-    }
-
     /// Scans until every open level is closed or, at the outermost level, until one value is read.
+    /// Begins at the start of a value if `at_value` is set, else at the end of one.
     ///
     /// The state is in local variables, so that it can stay in registers.
-    fn run(&mut self, mut at_value: bool) -> Option<()> {
+    pub(crate) fn run(&mut self, mut at_value: bool) -> Option<()> {
         let Self { bytes, mut pos, mut objects, mut depth, max_depth } = *self;
         loop {
             if at_value {

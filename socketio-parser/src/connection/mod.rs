@@ -240,7 +240,8 @@ impl<W: 'static> Connection<W> {
     /// Server: refuses a CONNECT. Returns `false` if the client has left in the meantime. The shell
     /// must then send nothing.
     pub fn refuse(&mut self, nsp: &Nsp) -> bool {
-        let pending = self.role == Role::Server && self.state(nsp) == Some(State::Pending);
+        let pending =
+            self.role == Role::Server && self.namespaces.state(nsp) == Some(State::Pending);
         pending && self.leave(nsp)
     }
 
@@ -266,7 +267,7 @@ impl<W: 'static> Connection<W> {
 
     /// Returns whether a namespace is connected: requested and accepted.
     pub fn is_connected(&self, nsp: &Nsp) -> bool {
-        self.state(nsp) == Some(State::Connected)
+        self.namespaces.state(nsp) == Some(State::Connected)
     }
 
     /// Returns the connected namespaces.
@@ -343,7 +344,7 @@ impl<W: 'static> Connection<W> {
         content: Content,
     ) -> Result<Option<Output<W>>, Violation> {
         let kind = content.packet_type();
-        let state = self.state(&nsp);
+        let state = self.namespaces.state(&nsp);
         let connected = state == Some(State::Connected);
         match content {
             Content::Event { id, args } if connected => {
@@ -369,7 +370,7 @@ impl<W: 'static> Connection<W> {
 
     /// Handles a packet from a server. A packet that does not fit the state is ignored, as in Node.
     fn handle_as_client(&mut self, nsp: Nsp, content: Content) -> Option<Output<W>> {
-        let state = self.state(&nsp)?;
+        let state = self.namespaces.state(&nsp)?;
         match content {
             Content::Connect(payload) => {
                 self.namespaces.confirm(&nsp);
@@ -417,10 +418,6 @@ impl<W: 'static> Connection<W> {
             self.outputs.push(Output::AckFailed { waiter });
         }
         true
-    }
-
-    fn state(&self, nsp: &Nsp) -> Option<State> {
-        self.namespaces.state(nsp)
     }
 }
 
