@@ -52,12 +52,6 @@ pub(crate) fn event_of_values(mut values: Vec<Value>) -> Option<Args> {
     event_args(&event, &Values(values)).ok()
 }
 
-/// Returns the first value. The others are not transmitted, as in Node.
-pub(crate) fn first_value(args: &Args) -> Option<Value> {
-    let (first,) = args.decode().ok()?;
-    Some(first)
-}
-
 /// The depth of nested arrays and objects at which arguments are refused, including the argument
 /// list. A message nests them three levels deeper, and no node accepts a message of 128 levels.
 const MAX_DEPTH: usize = 125;

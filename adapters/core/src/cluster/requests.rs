@@ -254,11 +254,9 @@ impl<W> Request<W> {
     }
 
     fn is_done(&self) -> bool {
-        self.awaited.is_empty() && self.open_clients() == 0 || self.first_only && self.has_socket()
-    }
-
-    fn has_socket(&self) -> bool {
-        matches!(&self.gathered, Gathered::Sockets(all) if !all.is_empty())
+        self.awaited.is_empty() && self.open_clients() == 0
+            || self.first_only
+                && matches!(&self.gathered, Gathered::Sockets(all) if !all.is_empty())
     }
 
     /// Returns the number of clients whose acks are still expected.

@@ -73,7 +73,8 @@ pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
             }
         }
     }
-    Ok(Some(out.finish()))
+    out.0.push('}');
+    Ok(Some(out.0))
 }
 
 /// Writes the fields of an object, in order.
@@ -85,11 +86,6 @@ impl Fields {
         let comma = if self.0.is_empty() { "{" } else { "," };
         // Writing to a string cannot fail.
         let _ = write!(self.0, r#"{comma}"{name}":{json}"#);
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
     }
 }
 

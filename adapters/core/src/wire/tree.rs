@@ -6,7 +6,6 @@ use super::parts::{self, EVENT};
 use crate::{
     error::MessageError,
     message::{Body, NodeId, SocketDetails},
-    payload,
     selection::{Room, Selection},
 };
 
@@ -53,7 +52,8 @@ pub(super) fn data(body: &Body) -> Option<Value> {
         }
         Body::ServerSideEmitResponse { request, args } | Body::BroadcastAck { request, args } => {
             put("requestId", request.as_str().into());
-            if let Some(value) = payload::first_value(args) {
+            // As in Node, further values are not transmitted.
+            if let Ok((value,)) = args.decode() {
                 put("packet", value);
             }
         }
