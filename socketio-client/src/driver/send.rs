@@ -75,7 +75,7 @@ impl Driver {
                     failed.push((ack.map(|ack| ack.waiter), error));
                 }
             }
-            state.reopen();
+            state.outbox.reopen();
         }
         slot.notify_room();
         self.fail(slot.nsp(), failed);
@@ -101,7 +101,7 @@ impl Driver {
                     Sent::Done => {}
                     Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
                     Sent::Full(packet) => {
-                        state.put_back(packet);
+                        state.outbox.put_back(packet);
                         self.changes.packets = true;
                         break;
                     }
@@ -109,7 +109,7 @@ impl Driver {
                 progressed = true;
             }
             if progressed {
-                awaited = state.take_awaited();
+                awaited = state.outbox.take_awaited();
             }
         }
         if awaited {

@@ -23,7 +23,7 @@ use super::{
     http::Cookies,
     options::{EngineOptions, Route},
 };
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock};
 
 /// The configuration of a server. A clone shares its cookies and its memory of the last transport.
 #[derive(Clone)]
@@ -179,7 +179,7 @@ impl Shared {
         {
             headers.insert(name, value.clone());
         }
-        let provided = self.provided_headers();
+        let provided = lock(&self.provided_headers);
         for name in provided.keys() {
             headers.remove(name);
         }
@@ -213,12 +213,8 @@ impl Shared {
             }
         });
         let answer = answer.await?;
-        *self.provided_headers() = answer;
+        *lock(&self.provided_headers) = answer;
         Ok(())
-    }
-
-    fn provided_headers(&self) -> MutexGuard<'_, HeaderMap> {
-        lock(&self.provided_headers)
     }
 
     /// Stores the cookies of a response.

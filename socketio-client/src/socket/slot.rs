@@ -48,7 +48,7 @@ pub(crate) struct NamespaceState {
     ended: bool,
     /// Counts the joins of the namespace. Acks of an earlier join are not sent.
     epoch: u64,
-    outbox: Outbox<Waiter>,
+    pub(crate) outbox: Outbox<Waiter>,
     retries: Retries<Waiter>,
     /// Acks whose callers have stopped waiting.
     abandoned_acks: Vec<AckId>,
@@ -397,27 +397,6 @@ impl NamespaceState {
     /// Returns whether a packet is an ack for an event of an earlier join, which is useless.
     pub(crate) fn is_late(&self, packet: &Outgoing<Waiter>) -> bool {
         packet.epoch.is_some_and(|epoch| epoch != self.epoch)
-    }
-
-    /// Puts back the packet that was returned last.
-    pub(crate) fn put_back(&mut self, packet: Outgoing<Waiter>) {
-        self.outbox.put_back(packet);
-    }
-
-    /// Marks the queued packets as those of a connection that ends.
-    #[cfg(test)]
-    pub(super) fn mark_end(&mut self) {
-        self.outbox.end();
-    }
-
-    /// Returns whether a caller found the queue full since the last call.
-    pub(crate) fn take_awaited(&mut self) -> bool {
-        self.outbox.take_awaited()
-    }
-
-    /// Releases the remaining packets for the next connection.
-    pub(crate) fn reopen(&mut self) {
-        self.outbox.reopen();
     }
 }
 
