@@ -160,8 +160,8 @@ impl ClusterAdapter for NatsAdapter {
             let joined = tokio::time::timeout(timeout, joined).await;
             joined
                 .map_err(|_| {
-                    let unheard = membership.unheard().into_iter().next();
-                    NatsError::Unheard { subject: unheard.unwrap_or(subjects.log()), timeout }
+                    let subject = membership.awaited_probes().into_iter().next();
+                    NatsError::ProbeTimeout { subject: subject.unwrap_or(subjects.log()), timeout }
                 })?
                 .map_err(|_| NatsError::Away)?;
             let link = NatsLink {

@@ -14,15 +14,15 @@ pub enum NatsError {
     /// NATS did not respond in time.
     #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
-    /// A message that a node sends to itself did not arrive in time. Each node that joins sends one
+    /// A probe, which a node sends to itself, did not arrive in time. Each node that joins sends one
     /// over the subject of the namespace, over that of a room, and over its own. With a log, it
     /// also sends one to the subject of the log. NATS is slow, or the user must not publish or
     /// subscribe to the subject, which only the `event_callback` of the client reports.
     #[error(
         "nothing arrives on the subject `{subject}` within {timeout:?}: NATS may not permit it"
     )]
-    Unheard {
-        /// The first subject on which nothing arrives.
+    ProbeTimeout {
+        /// The first subject on which no probe arrives.
         subject: String,
         /// The time limit.
         timeout: Duration,
@@ -88,7 +88,7 @@ impl From<NatsError> for AdapterError {
             NatsError::Message(_) | NatsError::TooLarge { .. } | NatsError::Prefix(_) => {
                 Self::Refused(error.into())
             }
-            NatsError::Name(_) | NatsError::Unheard { .. } => Self::Denied(error.into()),
+            NatsError::Name(_) | NatsError::ProbeTimeout { .. } => Self::Denied(error.into()),
             NatsError::Away | NatsError::Silent => Self::Away(error.into()),
             _ => Self::Engine(error.into()),
         }

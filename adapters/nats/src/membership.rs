@@ -17,7 +17,7 @@ pub(crate) struct Membership {
     pub(crate) woken: Arc<Notify>,
     rooms: Mutex<Rooms>,
     /// Subjects from which the node has not received its own probe yet, while it joins.
-    unheard: Mutex<Vec<String>>,
+    awaited_probes: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -35,29 +35,25 @@ impl Membership {
             inbox,
             woken: Arc::default(),
             rooms: Mutex::default(),
-            unheard: Mutex::default(),
+            awaited_probes: Mutex::default(),
         }
     }
 
     /// Sets the subjects from which the node must receive a probe before it has joined.
-    pub(crate) fn set_unheard(&self, subjects: Vec<String>) {
-        *self.lock_unheard() = subjects;
+    pub(crate) fn await_probes(&self, subjects: Vec<String>) {
+        *lock(&self.awaited_probes) = subjects;
     }
 
     /// Returns the subjects from which no probe has arrived.
-    pub(crate) fn unheard(&self) -> Vec<String> {
-        self.lock_unheard().clone()
+    pub(crate) fn awaited_probes(&self) -> Vec<String> {
+        lock(&self.awaited_probes).clone()
     }
 
     /// Records a probe from `subject`. Returns whether it was the last one.
-    pub(crate) fn mark_heard(&self, subject: &str) -> bool {
-        let mut unheard = self.lock_unheard();
-        unheard.retain(|it| it != subject);
-        unheard.is_empty()
-    }
-
-    fn lock_unheard(&self) -> MutexGuard<'_, Vec<String>> {
-        lock(&self.unheard)
+    pub(crate) fn record_probe(&self, subject: &str) -> bool {
+        let mut awaited = lock(&self.awaited_probes);
+        awaited.retain(|it| it != subject);
+        awaited.is_empty()
     }
 
     /// Records that a room has appeared or vanished.

@@ -64,7 +64,7 @@ impl Receiver {
         // A room of this name shows whether NATS permits the subjects of rooms.
         let sample_room = Room::from(self.membership.member.uid.as_str());
         let room = self.subjects.room(&sample_room).filter(|_| self.config.room_subjects);
-        self.membership.set_unheard(
+        self.membership.await_probes(
             [self.subjects.all()].into_iter().chain(room.clone()).chain([own.clone()]).collect(),
         );
         for subject in [self.subjects.all(), own.clone()] {
@@ -83,7 +83,7 @@ impl Receiver {
             // Check on every turn, because a busy namespace may never be idle.
             if state.probe.is_some() && next_probe <= Instant::now() {
                 let subjects = match state.joined {
-                    Some(_) => self.membership.unheard(),
+                    Some(_) => self.membership.awaited_probes(),
                     None => vec![own.clone()],
                 };
                 for subject in subjects {
@@ -188,7 +188,7 @@ impl Receiver {
     fn probe_returned(&self, state: &mut State, subject: &str) {
         // A node that NATS denies one of its subjects must not join as if it received everything.
         let complete = match state.joined {
-            Some(_) => self.membership.mark_heard(subject),
+            Some(_) => self.membership.record_probe(subject),
             None => self.subjects.node(&self.membership.member.uid).is_ok_and(|own| own == subject),
         };
         if !complete {

@@ -161,9 +161,9 @@ impl Log {
         let refused = self.await_response(async { sent.await?.await }).await;
         match refused {
             Ok(Err(error)) if error.kind() == PublishErrorKind::TimedOut => {
-                Err(NatsError::Unheard { subject, timeout })
+                Err(NatsError::ProbeTimeout { subject, timeout })
             }
-            Err(NatsError::Timeout(_)) => Err(NatsError::Unheard { subject, timeout }),
+            Err(NatsError::Timeout(_)) => Err(NatsError::ProbeTimeout { subject, timeout }),
             Err(error) => Err(error),
             Ok(_) => Ok(()),
         }
