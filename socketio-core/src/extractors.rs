@@ -20,9 +20,12 @@ use crate::HandlerError;
 /// In a server's connection handler or middleware, it decodes the data that the client sent with
 /// its CONNECT packet, as `Auth` does.
 ///
-/// ```ignore
-/// socket.on("one", |Data(text): Data<String>| text);
-/// socket.on("two", |Data((a, b)): Data<(u32, Option<u32>)>| a + b.unwrap_or(1));
+/// ```
+/// # use socketio_core::Data;
+/// let one = |Data(text): Data<String>| text;
+/// let two = |Data((a, b)): Data<(u32, Option<u32>)>| a + b.unwrap_or(1);
+/// // socket.on("one", one).on("two", two);
+/// # assert_eq!((one(Data("a".into())), two(Data((1, None)))), ("a".to_owned(), 2));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Data<T>(pub T);
@@ -42,8 +45,11 @@ impl<T: DeserializeOwned> Data<T> {
 
 /// Extractor for the name of the event, for a handler of several events.
 ///
-/// ```ignore
-/// socket.on_any(|EventName(event): EventName| println!("{event}"));
+/// ```
+/// # use socketio_core::EventName;
+/// let log = |EventName(event): EventName| println!("{event}");
+/// // socket.on_any(log);
+/// # log(EventName("news".into()));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
@@ -51,8 +57,11 @@ pub struct EventName(pub String);
 /// Extractor for details about a disconnection, such as how the other side broke the protocol, or
 /// which request failed. Most disconnections have no details, so take an `Option`.
 ///
-/// ```ignore
-/// socket.on_disconnect(|details: Option<DisconnectDescription>| println!("{details:?}"));
+/// ```
+/// # use socketio_core::DisconnectDescription;
+/// let log = |details: Option<DisconnectDescription>| println!("{details:?}");
+/// // socket.on_disconnect(log);
+/// # log(None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisconnectDescription(pub String);
