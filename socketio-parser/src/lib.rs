@@ -98,6 +98,8 @@ pub use kind::PacketType;
 pub use limits::Limits;
 pub use nsp::{Nsp, NspError};
 pub use object::{Object, ObjectIntoIter, ObjectIter};
+#[doc(hidden)]
+pub use packet::from_checked_json;
 pub use packet::{AckId, Content, Packet, Protocol, RawJson, from_json};
 pub use value::{Value, ValueIndex, Values};
 

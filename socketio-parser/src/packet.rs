@@ -109,7 +109,7 @@ impl RawJson {
     ///
     /// Returns an error if the value is of another type.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
-        decode_scanned(&self.0)
+        from_checked_json(&self.0)
     }
 }
 
@@ -128,10 +128,12 @@ impl RawJson {
 pub fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
     scan::validate(text, 128)
         .map_err(|error| ArgsError::from(<serde_json::Error as serde::de::Error>::custom(error)))?;
-    decode_scanned(text)
+    from_checked_json(text)
 }
 
-fn decode_scanned<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
+/// Decodes like [`from_json`] a text that it has accepted, or a value in such a text.
+#[doc(hidden)]
+pub fn from_checked_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, ArgsError> {
     Ok(T::deserialize(&mut JsonDeserializer::new(text, 0, None))?)
 }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
-use socketio_parser::{Args, Nsp, Value, from_json};
+use socketio_parser::{Args, Nsp, Value, from_checked_json, from_json};
 
 use super::{
     parts::{EVENT, Packet, Parts},
@@ -112,10 +112,10 @@ pub(super) fn read(text: &str, mut budget: Budget) -> Result<Value, MessageError
     value(text, &mut budget)
 }
 
-/// Parses a tree after charging its cost.
+/// Parses a tree in a checked text after charging its cost.
 fn value(text: &str, budget: &mut Budget) -> Result<Value, MessageError> {
     budget.charge_json(text)?;
-    from_json(text).map_err(|_| MessageError::Malformed("invalid JSON"))
+    from_checked_json(text).map_err(|_| MessageError::Malformed("invalid JSON"))
 }
 
 #[derive(Deserialize)]
@@ -139,7 +139,7 @@ pub(super) fn read_message(
 ) -> Result<Message, MessageError> {
     check(text)?;
     let envelope: Envelope<'_> =
-        from_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
+        from_checked_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
     let nsp = envelope.nsp.map(|nsp| Nsp::unchecked(&nsp));
     let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
@@ -153,7 +153,7 @@ pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body,
     read_data(number, text, budget)
 }
 
-/// Checks that the text is well-formed and not nested too deeply.
+/// Checks once that the text is well-formed and not nested too deeply, for all that is read of it.
 fn check(text: &str) -> Result<(), MessageError> {
     let valid = from_json::<IgnoredAny>(text);
     valid.map(drop).map_err(|_| MessageError::Malformed("invalid JSON"))
@@ -186,7 +186,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 }
 
 fn read_data(number: u64, text: &str, mut budget: Budget) -> Result<Body, MessageError> {
-    let data: Data<'_> = from_json(text).map_err(|_| MessageError::Field("data"))?;
+    let data: Data<'_> = from_checked_json(text).map_err(|_| MessageError::Field("data"))?;
     let mut field =
         |raw: Option<&RawValue>| raw.map_or(Ok(Value::Null), |raw| value(raw.get(), &mut budget));
     let parts = Parts {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use socketio_parser::{Args, Object, Value, from_json};
+use socketio_parser::{Args, Object, Value, from_checked_json};
 
 use crate::{
     error::MessageError,
@@ -24,7 +24,7 @@ pub(super) struct Parts<'a> {
     pub(super) client_count: Value,
 }
 
-/// The part of the data that a user sent. From JSON it stays text.
+/// The part of the data that a user sent. From JSON it stays text, which is well-formed.
 pub(super) enum Packet<'a> {
     Raw(&'a RawValue),
     Tree(Value),
@@ -89,7 +89,7 @@ impl Packet<'_> {
         }
         match self {
             Self::Raw(raw) => {
-                let event: Event<'_> = from_json(raw.get()).ok()?;
+                let event: Event<'_> = from_checked_json(raw.get()).ok()?;
                 if event.kind == EVENT { Packet::Raw(event.data).event() } else { None }
             }
             Self::Tree(Value::Object(mut packet)) => {
