@@ -85,7 +85,7 @@ impl Password {
     async fn check(self: Arc<Self>, socket: &Socket) -> Result<(), HandlerError> {
         let refusal = || HandlerError::public(INVALID_CREDENTIALS);
         let credentials: Credentials = socket.auth().map_err(|_| refusal())?;
-        if credentials.session_id.is_some_and(|id| self.knows(&id)) {
+        if credentials.session_id.is_some_and(|id| lock(&self.sessions).contains(&id)) {
             return Ok(());
         }
         let (Some(username), Some(password)) = (credentials.username, credentials.password) else {
@@ -107,10 +107,6 @@ impl Password {
         self.add_session(id.clone());
         socket.set_data(NewSession(id));
         Ok(())
-    }
-
-    fn knows(&self, id: &str) -> bool {
-        lock(&self.sessions).iter().any(|it| it == id)
     }
 
     fn add_session(&self, id: String) {

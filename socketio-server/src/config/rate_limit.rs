@@ -102,11 +102,6 @@ impl Rate {
     pub fn burst(self, units: u32) -> Self {
         Self { burst: units.into(), ..self }
     }
-
-    /// Returns the current number of tokens.
-    fn refill(self, tokens: f64, seconds: f64) -> f64 {
-        (tokens + seconds * self.per_second).min(self.burst)
-    }
 }
 
 /// The remaining tokens of a socket.
@@ -129,7 +124,7 @@ impl Budget {
         let cost = bytes as f64;
         let pay = |rate: Option<Rate>, tokens: &mut f64, cost: f64| {
             let Some(rate) = rate else { return true };
-            *tokens = rate.refill(*tokens, seconds);
+            *tokens = (*tokens + seconds * rate.per_second).min(rate.burst);
             *tokens >= cost
         };
         // Both buckets are refilled, even if the first one is empty.

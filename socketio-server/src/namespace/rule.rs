@@ -140,14 +140,6 @@ impl Rule {
         Self::regex(&regex)
     }
 
-    pub(crate) fn decides<F, Fut>(decide: F) -> Self
-    where
-        F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
-    {
-        Self::Decides(Box::new(move |request| Box::pin(decide(request))))
-    }
-
     /// Returns the parameters if the name matches an expression. Never calls a function.
     pub(crate) fn matches(&self, name: &str) -> Option<Params> {
         let Self::Matches(regex) = self else { return None };

@@ -236,7 +236,8 @@ impl Server {
         F: Fn(NamespaceRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<NamespaceVerdict, HandlerError>> + Send + 'static,
     {
-        let template = self.registry.add_parent(Rule::decides(decide));
+        let rule = Rule::Decides(Box::new(move |request| Box::pin(decide(request))));
+        let template = self.registry.add_parent(rule);
         ParentNamespace { template, registry: self.registry.clone() }
     }
 
