@@ -13,6 +13,7 @@ use socketio_parser::Nsp;
 use crate::{
     Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Heartbeats, Message,
     NodeId, Output, RequestId, Selection, SocketDetails, ack_args, event_args,
+    recovery::SavedSession,
 };
 
 /// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
@@ -25,6 +26,18 @@ pub fn message(data: &[u8]) {
     if let Ok(once) = Message::decode(&message.to_msgpack(), &limits) {
         let twice = Message::decode(&once.to_msgpack(), &limits);
         assert!(twice.is_ok_and(|twice| twice == once), "{once:?}");
+    }
+}
+
+/// Decodes a stored session. If this succeeds, encoding and decoding it again must not change it.
+pub fn session(data: &[u8]) {
+    let limits = ClusterLimits::default();
+    let Ok(session) = SavedSession::from_msgpack(data, &limits) else { return };
+    let bytes = session.to_msgpack();
+    // As with messages, only the second round must be exact.
+    if let Ok(again) = SavedSession::from_msgpack(&bytes, &limits) {
+        assert_eq!(again.to_msgpack(), bytes, "{session:?}");
+        assert_eq!((again.pid, again.sid, again.rooms), (session.pid, session.sid, session.rooms));
     }
 }
 

@@ -275,6 +275,32 @@ mod tests {
         });
     }
 
+    /// Mutated documents of sessions.
+    #[test]
+    fn mongodb_session() {
+        let limits = ClusterLimits::default();
+        let session = doc! {
+            "sid": "s", "pid": "p", "rooms": ["s", "r"], "data": { "n": [1, 1.5, Bson::Null] },
+            "nsp": "/n", "owner": "node", "epoch": 7_i64,
+        };
+        let node = doc! { "sid": "s", "pid": "p", "rooms": [], "data": {} };
+        let seeds = [session, node].map(|data| {
+            raw(&doc! { "type": SESSION, "uid": "u", "nsp": "/n", "data": data }).into_bytes()
+        });
+        fuzz::run("mongodb_session", 5000, &seeds, |input| {
+            let Ok(document) = RawDocumentBuf::from_bytes(input.to_vec()) else { return };
+            if let Ok(session) = decode_session(document, &limits) {
+                let (uid, nsp) = ("u".into(), Nsp::unchecked("/n"));
+                let document = new(SESSION, Some(session.to_value()), &uid, &nsp);
+                // BSON cannot represent names that contain a zero byte.
+                if check(&document, &limits).is_ok() {
+                    let again = decode_session(raw(&document), &limits);
+                    assert!(again.is_ok_and(|again| again.pid == session.pid), "{session:?}");
+                }
+            }
+        });
+    }
+
     #[test]
     fn a_deeply_nested_document_is_refused() {
         let nested = |levels: usize| {

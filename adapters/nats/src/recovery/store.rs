@@ -163,3 +163,32 @@ fn is_gone(error: &jetstream::Error) -> bool {
     ];
     codes.contains(&error.error_code())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mutated entries. A session that is accepted survives encoding.
+    #[test]
+    fn nats_session() {
+        let (limits, ttl) = (ClusterLimits::default(), Duration::from_secs(60));
+        let session = SavedSession {
+            nsp: Some(Nsp::unchecked("/n")),
+            pid: "p".into(),
+            sid: "s".into(),
+            rooms: vec!["s".into(), "r".into()],
+            data: value!({ "n": [1, null, "x"] }),
+            owner: Some("node".into()),
+            epoch: 7,
+        };
+        // The highest possible time, so that the seed does not expire.
+        let seed = [&[0xff; 8][..], &session.to_msgpack()].concat();
+        assert_eq!(unpack(&seed, &limits).unwrap().unwrap(), session);
+        fuzz::run("nats_session", 5000, &[seed], |input| {
+            if let Ok(Some(session)) = unpack(input, &limits) {
+                let again = unpack(&pack(&session, ttl), &limits);
+                assert!(again.is_ok_and(|again| again.is_some_and(|it| it.pid == session.pid)));
+            }
+        });
+    }
+}

@@ -309,4 +309,53 @@ mod tests {
         let json = r#"{"packet":{"type":2,"data":["x",1,null]},"opts":{"rooms":[],"except":[],"flags":{}}}"#;
         assert_eq!(data(true, &message).as_deref(), Some(json));
     }
+
+    /// Mutated entries. Each piece of an input is a field: the byte before it selects the name. A
+    /// message that is accepted is still accepted after it was appended and read again.
+    #[test]
+    fn redis_entry() {
+        const NAMES: [&str; 5] = ["uid", "nsp", "type", "data", "seq"];
+        let limits = ClusterLimits::default();
+        let text = |text: &[u8]| Value::BulkString(text.to_vec());
+        let entry = |fields: Vec<Value>| {
+            let entry = Value::Array(vec![text(b"1-1"), Value::Array(fields)]);
+            Entry::list(Value::Array(vec![entry])).pop().unwrap()
+        };
+        let opts = r#""opts":{"rooms":["r"],"except":[],"flags":{}}"#;
+        let bodies = [
+            (3, format!(r#"{{"packet":{{"type":2,"data":["x",1]}},{opts}}}"#)),
+            (
+                3,
+                "gqZwYWNrZXSCpHR5cGUCpGRhdGGSoWLEAgECpG9wdHODpXJvb21zkKZleGNlcHSQpWZsYWdzgA=="
+                    .into(),
+            ),
+            (4, format!(r#"{{{opts},"rooms":["a"]}}"#)),
+            (5, format!(r#"{{{opts},"rooms":["a"]}}"#)),
+            (6, format!(r#"{{{opts},"close":true}}"#)),
+            (9, r#"{"requestId":"1","packet":["x"]}"#.into()),
+        ];
+        let seeds = bodies.map(|(number, data)| {
+            let number = number.to_string();
+            let fields = ["u", "/", &number, &data, "7"].into_iter().zip([0, 1, 2, 3, 4]);
+            fields
+                .flat_map(|(value, name)| [&[0xfe, name], value.as_bytes()].concat())
+                .collect::<Vec<_>>()
+        });
+        fuzz::run("redis_entry", 5000, &seeds, |input| {
+            let fields = fuzz::pieces(input).flat_map(|(kind, piece)| {
+                let name = NAMES.get(usize::from(kind)).map_or("other", |name| name);
+                [text(name.as_bytes()), text(piece)]
+            });
+            let Ok(message) = entry(fields.collect()).message(&limits) else { return };
+            for only_plaintext in [false, true] {
+                let written = append("s", 10, only_plaintext, &message, &limits).unwrap();
+                let args = written.args_iter().skip(6).filter_map(|arg| match arg {
+                    redis::Arg::Simple(arg) => Some(text(arg)),
+                    _ => None,
+                });
+                let again = entry(args.collect()).message(&limits).unwrap();
+                assert_eq!(again.seq, message.seq, "{only_plaintext} {message:?}");
+            }
+        });
+    }
 }
