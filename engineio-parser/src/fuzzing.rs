@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, run by cargo-fuzz and by a test on stable Rust. Only with the
+//! The bodies of the fuzz targets, run by `tests/behaviour/fuzz_bodies.rs`. Only with the
 //! feature `fuzzing`, which is not part of the public API.
 //!
 //! Each function accepts any bytes, must not panic, and asserts that decoded data survives a round

@@ -1,4 +1,4 @@
-//! The fuzz targets, which cargo-fuzz and a test on stable run. Only with the
+//! The bodies of the fuzz targets, run by `tests/behaviour/fuzz_bodies.rs`. Only with the
 //! feature `fuzzing`, which is not part of the public API.
 //!
 //! Each target accepts any bytes and must not panic.

@@ -1,8 +1,7 @@
-//! `cargo xtask fuzz`: runs the bodies of the parsers under libFuzzer, which the coverage guides, and
-//! all others on mutated seeds.
+//! `cargo xtask fuzz`: runs the fuzz bodies under libFuzzer, which the coverage guides. Without a C++
+//! compiler, and for comparisons with Node's parsers, they run on mutated seeds.
 
 mod libfuzzer;
-mod seeds;
 
 use std::fs;
 use std::process::ExitCode;
@@ -13,6 +12,8 @@ use crate::{npm, process};
 /// A test program with fuzz bodies. A body is a test that passes its own name to `fuzz::run`.
 struct Suite {
     package: &'static str,
+    /// The folder of the package.
+    folder: &'static str,
     /// The arguments of `cargo test` that select the program.
     program: &'static [&'static str],
     /// The modules of the bodies, each with its file. Empty for the program's root.
@@ -22,61 +23,76 @@ struct Suite {
 const SUITES: [Suite; 9] = [
     Suite {
         package: "engineio-parser",
+        folder: "engineio-parser",
         program: &["--test", "behaviour"],
         modules: &[
-            ("fuzz_bodies::", "engineio-parser/tests/behaviour/fuzz_bodies.rs"),
-            ("fuzz_node::", "engineio-parser/tests/behaviour/fuzz_node.rs"),
+            ("fuzz_bodies::", "tests/behaviour/fuzz_bodies.rs"),
+            ("fuzz_node::", "tests/behaviour/fuzz_node.rs"),
         ],
     },
     Suite {
         package: "engineio-server",
+        folder: "engineio-server",
         program: &["--lib"],
         modules: &[(
             "transport::webtransport::http3::tests::",
-            "engineio-server/src/transport/webtransport/http3.rs",
+            "src/transport/webtransport/http3.rs",
         )],
     },
     Suite {
         package: "socketio-parser",
+        folder: "socketio-parser",
         program: &["--test", "behaviour"],
         modules: &[
-            ("fuzz_bodies::", "socketio-parser/tests/behaviour/fuzz_bodies.rs"),
-            ("fuzz_node::", "socketio-parser/tests/behaviour/fuzz_node.rs"),
+            ("fuzz_bodies::", "tests/behaviour/fuzz_bodies.rs"),
+            ("fuzz_node::", "tests/behaviour/fuzz_node.rs"),
         ],
     },
     Suite {
         package: "socketio-adapter",
+        folder: "adapters/core",
         program: &["--test", "fuzz_bodies"],
-        modules: &[("", "adapters/core/tests/fuzz_bodies.rs")],
+        modules: &[("", "tests/fuzz_bodies.rs")],
     },
     Suite {
         package: "socketio-adapter-redis",
+        folder: "adapters/redis",
         program: &["--lib"],
-        modules: &[("classic::wire::tests::", "adapters/redis/src/classic/wire.rs")],
+        modules: &[
+            ("classic::wire::tests::", "src/classic/wire.rs"),
+            ("streams::entry::tests::", "src/streams/entry.rs"),
+        ],
     },
     Suite {
         package: "socketio-adapter-postgres",
+        folder: "adapters/postgres",
         program: &["--lib"],
-        modules: &[("wire::tests::", "adapters/postgres/src/wire.rs")],
+        modules: &[("wire::tests::", "src/wire.rs")],
     },
     Suite {
         package: "socketio-adapter-mongodb",
+        folder: "adapters/mongodb",
         program: &["--lib"],
-        modules: &[("document::tests::", "adapters/mongodb/src/document.rs")],
+        modules: &[("document::tests::", "src/document.rs")],
     },
     Suite {
         package: "socketio-adapter-nats",
+        folder: "adapters/nats",
         program: &["--lib"],
-        modules: &[("frame::tests::", "adapters/nats/src/frame.rs")],
+        modules: &[
+            ("frame::tests::", "src/frame.rs"),
+            ("recovery::store::tests::", "src/recovery/store.rs"),
+        ],
     },
     Suite {
         package: "fuzz",
+        folder: "interop/fuzz",
         program: &["--test", "fuzz_bodies"],
         modules: &[
-            ("client::", "interop/fuzz/tests/fuzz_bodies/client.rs"),
-            ("server::", "interop/fuzz/tests/fuzz_bodies/server.rs"),
-            ("transports::", "interop/fuzz/tests/fuzz_bodies/transports.rs"),
-            ("webtransport::", "interop/fuzz/tests/fuzz_bodies/webtransport.rs"),
+            ("client::", "tests/fuzz_bodies/client.rs"),
+            ("server::", "tests/fuzz_bodies/server.rs"),
+            ("transports::", "tests/fuzz_bodies/transports.rs"),
+            ("webtransport::", "tests/fuzz_bodies/webtransport.rs"),
         ],
     },
 ];
@@ -103,20 +119,26 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
     }
     let guided = process::exists("c++");
     if !guided {
-        println!("libFuzzer needs a C++ compiler; its targets run on mutated seeds");
+        println!("libFuzzer needs a C++ compiler; all targets run on mutated seeds");
     }
     let (covered, stable): (Vec<_>, Vec<_>) = known
         .iter()
         .filter(|target| options.target.as_ref().is_none_or(|wanted| *wanted == target.name))
-        .partition(|target| guided && target.has_binary(workspace));
-    for target in &covered {
-        let (krate, name) = (target.suite.package, &target.name);
-        let of_crate = covered.iter().filter(|other| other.suite.package == krate).count() as u64;
-        let seconds = (options.seconds / of_crate).max(1);
-        libfuzzer::run(workspace, krate, name, seconds, options.keep)?;
+        .partition(|target| guided && !target.compares_with_node());
+    for suite in &SUITES {
+        let targets: Vec<_> =
+            covered.iter().filter(|target| target.suite.package == suite.package).collect();
+        if targets.is_empty() {
+            continue;
+        }
+        let program = libfuzzer::build(workspace, suite)?;
+        let seconds = (options.seconds / targets.len() as u64).max(1);
+        for target in targets {
+            libfuzzer::run(workspace, &program, target, seconds, options.keep)?;
+        }
     }
     let folder = workspace.target("interop");
-    if stable.iter().any(|target| target.name.starts_with("node_")) {
+    if stable.iter().any(|target| target.compares_with_node()) {
         npm::install_copy(&workspace.root.join("interop"), &folder)?;
     }
     for suite in &SUITES {
@@ -178,10 +200,9 @@ impl Options {
 }
 
 impl Target {
-    /// Returns whether the target also has a program with libFuzzer.
-    fn has_binary(&self, workspace: &Workspace) -> bool {
-        let folder = workspace.root.join(self.suite.package).join("fuzz/fuzz_targets");
-        folder.join(format!("{}.rs", self.name)).exists()
+    /// Returns whether the body passes its inputs to Node in batches.
+    fn compares_with_node(&self) -> bool {
+        self.name.starts_with("node_")
     }
 }
 
@@ -190,8 +211,8 @@ fn targets(workspace: &Workspace) -> Result<Vec<Target>, String> {
     let mut all = Vec::new();
     for suite in &SUITES {
         for (module, file) in suite.modules {
-            let text = fs::read_to_string(workspace.root.join(file))
-                .map_err(|error| format!("{file}: {error}"))?;
+            let path = workspace.root.join(suite.folder).join(file);
+            let text = fs::read_to_string(&path).map_err(|error| format!("{path:?}: {error}"))?;
             all.extend(bodies(&text).map(|name| Target {
                 name: name.to_owned(),
                 suite,
@@ -240,22 +261,15 @@ mod tests {
 
     /// `cargo test` succeeds if its filter matches no test, so the names must be right.
     #[test]
-    fn every_fuzz_target_has_a_body_under_the_stable_compiler() {
+    fn every_suite_has_targets() {
         let workspace = Workspace::find().unwrap();
         let all = targets(&workspace).unwrap();
-        for krate in ["engineio-parser", "socketio-parser"] {
-            let folder = workspace.root.join(krate).join("fuzz/fuzz_targets");
-            for entry in fs::read_dir(folder).unwrap() {
-                let file = entry.unwrap().file_name().into_string().unwrap();
-                let name = file.strip_suffix(".rs").unwrap();
-                assert!(
-                    all.iter().any(|it| it.suite.package == krate && it.name == name),
-                    "{krate} has no body for {name}"
-                );
-            }
-        }
         for suite in &SUITES {
-            assert!(all.iter().any(|target| target.suite.package == suite.package));
+            for (module, file) in suite.modules {
+                let of_module =
+                    |it: &Target| it.suite.package == suite.package && it.test.starts_with(module);
+                assert!(all.iter().any(of_module), "{file} has no target");
+            }
         }
     }
 

@@ -46,8 +46,8 @@ usage: cargo xtask <command>
   soak [--minutes N | --hours N]
                                send waves of misbehaving clients, and plot what the server uses
   golden                       regenerate the golden vectors with the Node packages
-  fuzz [--minutes N | --hours N] [--keep] [target]
-                               fuzz decoders, servers and clients, N minutes per suite (default 1); --keep puts
+  fuzz [--seconds N | --minutes N | --hours N] [--keep] [target]
+                               fuzz decoders, servers and clients, one minute per suite by default; --keep puts
                                the inputs that libFuzzer found into the source tree";
 
 fn main() -> ExitCode {

@@ -34,13 +34,21 @@ thread_local! {
 /// If the environment variable `FUZZ_SECONDS` is set, the body runs for that many seconds, on
 /// mutations from a random generator. Prints the number of executions and their rate.
 ///
+/// With `--cfg fuzzing` and the variable `LIBFUZZER_ARGS`, libFuzzer runs the body instead, and ends
+/// the process. The seeds are written to the folder `LIBFUZZER_SEEDS`.
+///
 /// # Panics
 ///
 /// Panics if the body or a task on the same thread does. Prints the input first.
 pub fn run(name: &str, rounds: u64, seeds: &[Vec<u8>], mut body: impl FnMut(&[u8])) {
-    count_panics();
     let seeds = [seeds, &corpus(name)].concat();
     let seeds = &seeds[..];
+    #[cfg(fuzzing)]
+    if let Ok(args) = std::env::var("LIBFUZZER_ARGS") {
+        write_seeds(seeds);
+        libfuzzer::run(args.lines().map(String::from), body);
+    }
+    count_panics();
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let start = Instant::now();
     let end = seconds.map(|seconds| start + Duration::from_secs(seconds));
@@ -77,6 +85,17 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let text = std::fs::read_to_string(format!("{folder}/tests/corpus/{name}.txt"));
     text.unwrap_or_default().lines().map(unescape).collect()
+}
+
+/// Writes the inputs with which libFuzzer begins.
+#[cfg(fuzzing)]
+fn write_seeds(seeds: &[Vec<u8>]) {
+    let Some(folder) = std::env::var_os("LIBFUZZER_SEEDS").map(std::path::PathBuf::from) else {
+        return;
+    };
+    for (number, seed) in seeds.iter().enumerate() {
+        let _ = std::fs::write(folder.join(format!("seed-{number}")), seed);
+    }
 }
 
 /// Reverses [`slice::escape_ascii`].

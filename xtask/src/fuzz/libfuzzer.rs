@@ -1,15 +1,16 @@
 //! Runs a target under libFuzzer with the stable compiler. Only sanitizers need a nightly compiler.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::seeds;
+use super::{Suite, Target};
 use crate::process;
 use crate::workspace::Workspace;
 
 /// The instrumentation that libFuzzer reads: counters of edges, and the operands of comparisons.
-const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks -Cpasses=sancov-module \
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
 
@@ -25,23 +26,20 @@ const KEPT: usize = 100;
 /// reach. The corpus is in cargo's target folder.
 pub(super) fn run(
     workspace: &Workspace,
-    krate: &str,
-    target: &str,
+    program: &Path,
+    target: &Target,
     seconds: u64,
     keep: bool,
 ) -> Result<(), String> {
-    let program = build(workspace, krate, target)?;
+    let package = workspace.root.join(target.suite.folder);
+    let program = script(workspace, program, &package, target)?;
+    let target = &target.name;
     let folder = workspace.target("fuzz/corpus").join(target);
     create(&folder)?;
-    seeds::write(workspace, krate, target, &folder)?;
-    let kept = workspace.root.join(krate).join(format!("tests/corpus/{target}.txt"));
-    for (index, line) in fs::read_to_string(&kept).unwrap_or_default().lines().enumerate() {
-        let path = folder.join(format!("kept-{index}"));
-        fs::write(&path, ::fuzz::unescape(line)).map_err(|error| format!("{path:?}: {error}"))?;
-    }
     // libFuzzer writes to the standard error.
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(&program).args(LIMITS);
+    command.env("LIBFUZZER_SEEDS", &folder);
     command.arg(format!("-max_total_time={seconds}"));
     command.arg(format!("-artifact_prefix={}/{target}-", workspace.target("fuzz").display()));
     command.arg("-print_final_stats=1").arg(&folder);
@@ -69,20 +67,50 @@ pub(super) fn run(
         return Err(format!("{target} has a finding:\n{}", last.join("\n")));
     }
     minimize(&program, &folder)?;
+    let kept = package.join(format!("tests/corpus/{target}.txt"));
     if keep { write_kept(&folder, &kept) } else { Ok(()) }
 }
 
-fn build(workspace: &Workspace, krate: &str, target: &str) -> Result<PathBuf, String> {
+/// Builds the test program of a suite with instrumented code and libFuzzer.
+pub(super) fn build(workspace: &Workspace, suite: &Suite) -> Result<PathBuf, String> {
     let version = process::output(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc does not name its host")?;
-    let folder = workspace.target("fuzz");
     let mut cargo = workspace.cargo();
     // Build scripts and macros are not instrumented if a target is named.
-    cargo.args(["build", "--release", "--quiet", "--target", host, "--bin", target]);
-    cargo.arg("--manifest-path").arg(workspace.root.join(krate).join("fuzz/Cargo.toml"));
-    process::run_ok(cargo.arg("--target-dir").arg(&folder).env("RUSTFLAGS", FLAGS))?;
-    Ok(folder.join(host).join("release").join(target))
+    cargo.args(["test", "--no-run", "--quiet", "--profile", "fuzz", "--target", host]);
+    cargo.args(["--all-features", "-p", suite.package]).args(suite.program);
+    cargo.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
+    cargo.arg(workspace.target("fuzz")).env("RUSTFLAGS", FLAGS).env("CARGO_INCREMENTAL", "0");
+    let messages = process::output(&mut cargo)?;
+    let executable = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    });
+    executable.ok_or_else(|| format!("cargo has built no test program of {}", suite.package))
+}
+
+/// Writes a program that passes its arguments to libFuzzer inside a test. libFuzzer starts it again
+/// to minimize a corpus.
+fn script(
+    workspace: &Workspace,
+    program: &Path,
+    package: &Path,
+    target: &Target,
+) -> Result<PathBuf, String> {
+    let folder = workspace.target("fuzz/run");
+    create(&folder)?;
+    let path = folder.join(&target.name);
+    let (package, program, test) = (package.display(), program.display(), &target.test);
+    let text = format!(
+        "#!/bin/sh\n\
+        export LIBFUZZER_ARGS=\"$(printf '%s\\n' \"$0\" \"$@\")\" CARGO_MANIFEST_DIR='{package}'\n\
+        cd '{package}' && exec '{program}' --exact {test} --nocapture --include-ignored --test-threads 1\n"
+    );
+    let written = fs::write(&path, text)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
+    written.map_err(|error| format!("{path:?}: {error}"))?;
+    Ok(path)
 }
 
 /// The number of edges in a line of libFuzzer.
@@ -97,7 +125,7 @@ fn minimize(program: &Path, folder: &Path) -> Result<(), String> {
     create(&smaller)?;
     let mut command = Command::new(program);
     command.args(LIMITS).arg("-merge=1").args([&smaller, folder]);
-    command.stderr(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     process::run_ok(&mut command)?;
     let moved = fs::remove_dir_all(folder).and_then(|()| fs::rename(&smaller, folder));
     moved.map_err(|error| format!("{folder:?}: {error}"))

@@ -12,6 +12,9 @@ use crate::workspace::Workspace;
 /// depends on it.
 const LEFT_OUT: &str = "socketio-server/examples/observability";
 
+/// A package outside of the workspace, on which a member depends.
+const FUZZER: &str = "interop/libfuzzer";
+
 /// Checks the published libraries in a copy whose lock file names the lowest versions, with
 /// the compiler that `rust-version` names. Creating the lock file needs a nightly cargo.
 pub(super) fn minimal(workspace: &Workspace) -> Result<Outcome, String> {
@@ -47,7 +50,7 @@ pub(super) fn minimal(workspace: &Workspace) -> Result<Outcome, String> {
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(failed)?;
     }
-    for member in workspace.members() {
+    for member in workspace.members().into_iter().chain([FUZZER.into()]) {
         copy(&workspace.root.join(&member), &folder.join(&member))?;
     }
     let members = text.replace(&format!("    \"{LEFT_OUT}\",\n"), "");

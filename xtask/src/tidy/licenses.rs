@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Permissive licenses. Every package can be used under these alone.
-const PERMITTED: [&str; 12] = [
+const PERMITTED: [&str; 13] = [
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
@@ -17,6 +17,7 @@ const PERMITTED: [&str; 12] = [
     "ISC",
     "MIT",
     "MIT-0",
+    "NCSA",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
