@@ -3,9 +3,14 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 use flate2::{Compress, Compression, FlushCompress};
+
+/// Time limit for each read and write of a handshake and of a probe. A server that is flooded may
+/// take seconds to respond.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -17,6 +22,8 @@ impl Client {
     pub(crate) fn connect(port: u16, deflate: bool) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         let mut client = Self { stream, received: Vec::new() };
         let offer = if deflate {
             "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
@@ -38,8 +45,11 @@ impl Client {
         Ok(client)
     }
 
-    /// Returns two clients for one connection, so that two threads can use it.
+    /// Returns two clients for one connection, so that two threads can use it. They wait for a slow
+    /// server without a limit, so that the flood goes on.
     pub(crate) fn split(self) -> io::Result<(Self, Self)> {
+        self.stream.set_read_timeout(None)?;
+        self.stream.set_write_timeout(None)?;
         let other = self.stream.try_clone()?;
         Ok((self, Self { stream: other, received: Vec::new() }))
     }
@@ -67,7 +77,13 @@ impl Client {
     fn wait_for(&mut self, text: &str) -> io::Result<()> {
         let mut buffer = [0; 4096];
         while !self.has(text) {
-            match self.stream.read(&mut buffer)? {
+            let read = self.stream.read(&mut buffer).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    io::Error::other(format!("the server sends no {text:?} within {TIMEOUT:?}"))
+                }
+                _ => error,
+            });
+            match read? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 len => self.received.extend_from_slice(buffer.get(..len).unwrap_or_default()),
             }
