@@ -14,8 +14,9 @@ use crate::{npm, process};
 const USAGE: &str = "usage: cargo xtask soak [--minutes N | --hours N]";
 
 /// The counters of the plot: name, title, and the factor of the unit.
-const PLOTTED: [(&str, &str, f64); 4] = [
-    ("rss_kib", "memory in MiB", 1.0 / 1024.0),
+const PLOTTED: [(&str, &str, f64); 5] = [
+    ("rss_kib", "resident memory in MiB", 1.0 / 1024.0),
+    ("heap_kib", "heap in MiB", 1.0 / 1024.0),
     ("sessions", "sessions", 1.0),
     ("tasks", "tasks", 1.0),
     ("descriptors", "descriptors", 1.0),

@@ -5,12 +5,13 @@
 //! results, and fails if anything remains. Timers live in tasks, so no task means no timer.
 //!
 //! `soak SECONDS` goes on for so long. It prints the counters after each wave as a line of JSON, and
-//! fails if the memory at rest, after the clients of ten waves have ended, has a slope.
+//! also fails if the resident memory at rest, after the clients of ten waves have ended, has a slope.
 
 mod clients;
 mod server;
 
 use std::{
+    alloc::System,
     collections::BTreeMap,
     io,
     process::{Command, ExitCode},
@@ -19,6 +20,7 @@ use std::{
 
 use rigs::counted::{CountedServer, PATIENCE, number};
 use serde_json::Value;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::task::JoinSet;
 
 /// Clients of each kind per wave.
@@ -34,13 +36,17 @@ const WAVES: usize = 10;
 /// A wave starts while the clients of earlier waves are still connected.
 const BETWEEN_WAVES: Duration = Duration::from_millis(1500);
 
-/// Allowed growth of resident memory. Pages that the allocator keeps usually vary by at most 3 MiB
-/// between runs, and on a busy machine by up to 11 MiB. A server that leaked 2 KiB per client of the measured waves would exceed the limit. Entries
-/// of lists are counted exactly.
-const ALLOWED_KIB: u64 = 6 * 1024;
-/// How often the short form measures if memory has grown by more. A leak grows each time; pages that
-/// the allocator keeps do not.
-const MAX_ROUNDS: usize = 3;
+/// Allowed growth of the memory that the server has allocated and not freed. It usually varies by 1
+/// KiB. A server that leaked 11 bytes per client of the measured waves would exceed the limit.
+const ALLOWED_HEAP_KIB: u64 = 32;
+
+/// Allowed growth of resident memory in a long run. It contains freed pages that the allocator keeps,
+/// which vary by up to 11 MiB between two measurements on a busy machine.
+const ALLOWED_RESIDENT_KIB: f64 = 6.0 * 1024.0;
+
+/// Counts the bytes of the server.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
@@ -70,31 +76,25 @@ fn soak(duration: Duration) -> io::Result<()> {
     let warm = server.settled(&empty)?;
     println!("warm after {:.0?}", began.elapsed());
     let (begin, mut at_rest, mut count) = (Instant::now(), Vec::new(), WARM_UP);
-    let mut before = number(&warm, "rss_kib");
-    let (end, grown) = loop {
+    let end = loop {
         let since = (!duration.is_zero()).then_some(begin);
         failed.extend(runtime.block_on(waves(&mut server, WAVES, since))?);
         count += WAVES;
         let end = server.settled(&empty)?;
-        let after = number(&end, "rss_kib");
-        at_rest.push((begin.elapsed().as_secs_f64(), after as f64));
-        if duration.is_zero() {
-            let grown = after.saturating_sub(before);
-            if grown <= ALLOWED_KIB || at_rest.len() == MAX_ROUNDS || !failed.is_empty() {
-                break (end, grown as f64);
-            }
-            println!("memory at rest has grown by {grown} KiB: measured again");
-            before = after;
-        } else if begin.elapsed() >= duration || !failed.is_empty() {
-            break (end, slope(&at_rest) * begin.elapsed().as_secs_f64());
+        at_rest.push((begin.elapsed().as_secs_f64(), number(&end, "rss_kib") as f64));
+        if begin.elapsed() >= duration || !failed.is_empty() {
+            break end;
         }
     };
+    let resident = slope(&at_rest) * begin.elapsed().as_secs_f64();
     println!("all sessions have ended after {:.0?}", began.elapsed());
 
     println!("{}", serde_json::to_string_pretty(&end)?);
     let clients = clients::KINDS.len() * EACH * count;
-    let (warm, rest) = (number(&warm, "rss_kib"), number(&end, "rss_kib"));
-    println!("{clients} clients; memory {warm} KiB after the warm-up, {rest} KiB at the end");
+    println!("{clients} clients; memory in KiB after the warm-up, and at the end:");
+    for name in ["heap_kib", "rss_kib"] {
+        println!("{name}: {}, {}", warm[name], end[name]);
+    }
     let failed = grouped(failed);
     for (kind, errors) in &failed {
         eprintln!("{kind}: {errors}");
@@ -105,9 +105,11 @@ fn soak(duration: Duration) -> io::Result<()> {
         ));
     }
     check(&end)?;
-    println!("memory at rest has grown by {grown:.0} KiB");
-    if grown > ALLOWED_KIB as f64 {
-        return Err(io::Error::other(format!("memory has grown by {grown:.0} KiB")));
+    let heap = number(&end, "heap_kib").saturating_sub(number(&warm, "heap_kib"));
+    if heap > ALLOWED_HEAP_KIB || resident > ALLOWED_RESIDENT_KIB {
+        return Err(io::Error::other(format!(
+            "the heap has grown by {heap} KiB, resident memory at rest by {resident:.0} KiB"
+        )));
     }
     println!("nothing remains: no session, no task, no descriptor");
     Ok(())

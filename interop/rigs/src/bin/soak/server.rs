@@ -5,6 +5,7 @@ use std::io;
 use engineio_server::{Connection, Engine, EngineConfig, EngineService, serve};
 use rigs::counted::{DEADLINE, counters, deadlines, report};
 use socketio_server::{Args, Server, ServerConfig, Socket};
+use stats_alloc::INSTRUMENTED_SYSTEM;
 use tokio::net::TcpListener;
 use tower_layer::Layer;
 
@@ -12,7 +13,13 @@ pub(crate) fn run() -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (engines, port) = runtime.block_on(start())?;
-    report(port, || counters(&engines, runtime.handle()))
+    report(port, || {
+        let mut counters = counters(&engines, runtime.handle())?;
+        let heap = INSTRUMENTED_SYSTEM.stats();
+        let bytes = heap.bytes_allocated.saturating_sub(heap.bytes_deallocated);
+        counters["heap_kib"] = (bytes / 1024).into();
+        Ok(counters)
+    })
 }
 
 fn limits(config: EngineConfig) -> EngineConfig {
