@@ -173,18 +173,36 @@ impl Conn {
     /// Sends a command to all nodes, or to all masters. Returns the sum of the numbers in their
     /// responses.
     pub(crate) async fn sum_of_nodes(&mut self, cmd: Cmd, masters: bool) -> RedisResult<usize> {
-        let answer = match self {
+        let nodes = match masters {
+            true => MultipleNodeRoutingInfo::AllMasters,
+            false => MultipleNodeRoutingInfo::AllNodes,
+        };
+        let answer = self.query_nodes(cmd, nodes).await;
+        answer.and_then(Value::extract_error).map(|answer| total(&answer))
+    }
+
+    /// Returns how many subscriptions to sharded channels the nodes of a Redis Cluster have for this
+    /// connection. `None` if a node does not tell: the user lacks a permission, or Redis is older
+    /// than 7.0.3.
+    pub(crate) async fn count_subscriptions(&mut self) -> RedisResult<Option<usize>> {
+        let mut info = redis::cmd("CLIENT");
+        info.arg("INFO");
+        let answer = self.query_nodes(info, MultipleNodeRoutingInfo::AllNodes).await?;
+        Ok(subscriptions(&answer))
+    }
+
+    /// Sends a command to several nodes. The response is a map of their responses.
+    async fn query_nodes(
+        &mut self,
+        cmd: Cmd,
+        nodes: MultipleNodeRoutingInfo,
+    ) -> RedisResult<Value> {
+        match self {
             Self::Node(conn) => conn.send_packed_command(&cmd).await,
             Self::Cluster(conn) => {
-                let nodes = if masters {
-                    MultipleNodeRoutingInfo::AllMasters
-                } else {
-                    MultipleNodeRoutingInfo::AllNodes
-                };
                 conn.route_command(cmd, RoutingInfo::MultiNode((nodes, None))).await
             }
-        };
-        answer.and_then(Value::extract_error).map(|answer| total(&answer))
+        }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
@@ -222,9 +240,33 @@ fn total(answer: &Value) -> usize {
     }
 }
 
+/// Returns the sum of the field `ssub` in the responses of all nodes to CLIENT INFO.
+fn subscriptions(answer: &Value) -> Option<usize> {
+    let Value::Map(nodes) = answer else { return None };
+    let count = |(_, info): &(Value, Value)| {
+        let info = match info {
+            Value::VerbatimString { text, .. } => text,
+            Value::BulkString(text) => std::str::from_utf8(text).ok()?,
+            _ => return None,
+        };
+        info.split(' ').find_map(|field| field.strip_prefix("ssub="))?.parse::<usize>().ok()
+    };
+    nodes.iter().map(count).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subscriptions_of_all_nodes_are_added_unless_one_does_not_tell() {
+        let name = || Value::BulkString(b"c".to_vec());
+        let info = |text: &str| (name(), Value::BulkString(text.into()));
+        let (one, two) = (info("id=1 psub=7 ssub=2 multi=-1"), info("id=2 ssub=3 multi=-1"));
+        assert_eq!(subscriptions(&Value::Map(vec![one.clone(), two])), Some(5));
+        assert_eq!(subscriptions(&Value::Map(vec![one.clone(), info("id=1 psub=7")])), None);
+        assert_eq!(subscriptions(&Value::Map(vec![one, (name(), Value::Nil)])), None);
+    }
 
     #[test]
     fn numbers_of_all_nodes_are_added() {

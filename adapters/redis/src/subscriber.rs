@@ -25,6 +25,10 @@ use crate::{
 
 /// How often an idle connection is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause before a connection to a Redis Cluster is checked after subscriptions have changed.
+const CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// After this many failed checks in a row, the connection to a Redis Cluster is replaced.
+const MAX_FAILED_CHECKS: usize = 2;
 /// Pause before a Redis Cluster is asked again for subscriptions that it has refused.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// After this many refusals, the connection to a Redis Cluster is replaced.
@@ -84,6 +88,8 @@ struct State {
     connections: u64,
     /// Incremented whenever earlier confirmations become invalid.
     epoch: u64,
+    /// Whether Redis has reported the right number of subscriptions before. A proxy may not.
+    count_is_reliable: bool,
 }
 
 impl Subscriber {
@@ -180,12 +186,12 @@ impl Subscriber {
 
     /// Runs until the connection is lost.
     async fn serve(&self, mut conn: Conn) {
-        let mut refusals = 0;
+        let (mut refusals, mut failed_checks) = (0, 0);
         let mut check = Instant::now() + CHECK_INTERVAL;
         loop {
-            let refused = self.reconcile(&conn).await;
+            let reconciled = self.reconcile(&conn).await;
             self.done.send_replace(());
-            if refused {
+            if reconciled == Reconciled::Failed {
                 refusals += 1;
                 if !conn.is_cluster() || refusals > MAX_REFUSALS {
                     return;
@@ -194,6 +200,9 @@ impl Subscriber {
                 continue;
             }
             refusals = 0;
+            if conn.is_cluster() && reconciled == Reconciled::Changed {
+                check = check.min(Instant::now() + CHECK_PAUSE);
+            }
             let retry = self.state().refused.next_retry();
             let retry = async {
                 match retry {
@@ -205,11 +214,8 @@ impl Subscriber {
                 () = self.wake.notified() => {}
                 () = retry => {}
                 () = tokio::time::sleep_until(check) => {
-                    // A user without permission for PING also gets a response.
-                    if !conn.is_cluster()
-                        && let Err(error) = conn.query(&cmd("PING")).await
-                        && is_fatal(&conn, &error)
-                    {
+                    failed_checks = if self.check(&mut conn).await { 0 } else { failed_checks + 1 };
+                    if failed_checks > 0 && (!conn.is_cluster() || failed_checks >= MAX_FAILED_CHECKS) {
                         return;
                     }
                     check = Instant::now() + CHECK_INTERVAL;
@@ -221,16 +227,59 @@ impl Subscriber {
         }
     }
 
-    /// Brings the subscriptions in line with the wanted topics. Returns whether the connection has
-    /// failed. A topic that Redis refuses does not affect other topics.
-    async fn reconcile(&self, conn: &Conn) -> bool {
+    /// Returns whether a connection works. Subscribes to all topics again if a Redis Cluster has
+    /// another number of subscriptions.
+    ///
+    /// The client of a Redis Cluster loses confirmed subscriptions without notice. If several
+    /// commands are redirected to a node that it does not know, for example to a replica that has
+    /// replaced its master, each command opens a connection. The client keeps only the last one,
+    /// and drops the others with their subscriptions.
+    async fn check(&self, conn: &mut Conn) -> bool {
+        if !conn.is_cluster() {
+            let checked = conn.query(&cmd("PING")).await;
+            // A user without permission for PING also gets a response.
+            return !checked.is_err_and(|error| is_fatal(conn, &error));
+        }
+        let expected = self.state().confirmed();
+        let counted = conn.count_subscriptions().await;
+        let mut state = self.state();
+        if state.confirmed() != expected {
+            // A subscription has ended in the meantime.
+            return true;
+        }
+        let expected = state.active.len();
+        let works = match counted {
+            Ok(None) => return true,
+            Ok(Some(count)) if count == expected => {
+                state.count_is_reliable |= count > 0;
+                return true;
+            }
+            Ok(Some(count)) => {
+                tracing::warn!(target: "socketio::redis", count, expected, "Redis lacks subscriptions: repeating all");
+                !state.count_is_reliable
+            }
+            Err(error) => {
+                tracing::warn!(target: "socketio::redis", %error, "cannot count the subscriptions: repeating all");
+                false
+            }
+        };
+        if let Some(number) = state.connected {
+            state.start(number);
+        }
+        works
+    }
+
+    /// Brings the subscriptions in line with the wanted topics. A topic that Redis refuses does not
+    /// affect other topics.
+    async fn reconcile(&self, conn: &Conn) -> Reconciled {
         let (epoch, changes) = self.state().changes();
+        let mut reconciled =
+            if changes.is_empty() { Reconciled::Unchanged } else { Reconciled::Changed };
         let changes = stream::iter(changes).map(|(topic, wanted)| {
             let mut conn = conn.clone();
             async move { (change(&mut conn, &topic, wanted).await, topic, wanted) }
         });
         let mut changes = changes.buffer_unordered(MAX_CONCURRENT);
-        let mut refused = false;
         while let Some((answer, topic, wanted)) = changes.next().await {
             let Err(error) = answer else {
                 self.state().confirm(epoch, topic, wanted);
@@ -242,13 +291,13 @@ impl Subscriber {
             }
             tracing::warn!(target: "socketio::redis", %error, "cannot subscribe: retrying");
             self.state().dirty.insert(topic);
-            refused = true;
+            reconciled = Reconciled::Failed;
             if !conn.is_cluster() {
                 // The connection is replaced, so further commands on it are pointless.
                 break;
             }
         }
-        refused
+        reconciled
     }
 
     /// Records a refusal. Logs one warning per member, but none if a joining namespace gets the
@@ -336,7 +385,21 @@ impl Subscriber {
     }
 }
 
+/// The outcome of [`Subscriber::reconcile`].
+#[derive(PartialEq, Eq)]
+enum Reconciled {
+    Unchanged,
+    Changed,
+    /// A subscribe command has failed. It was not refused.
+    Failed,
+}
+
 impl State {
+    /// Returns a value that changes whenever a confirmation becomes invalid.
+    fn confirmed(&self) -> (u64, usize) {
+        (self.epoch, self.active.len())
+    }
+
     fn mark_dirty(&mut self, topic: Topic) {
         if self.connected.is_some() {
             self.dirty.insert(topic);

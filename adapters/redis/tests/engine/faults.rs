@@ -9,7 +9,7 @@ use engines::{Redis, RedisCluster};
 use socketio_adapter::{AdapterError, Body, ClusterAdapter, ClusterMember, event_args};
 
 use crate::{
-    Adapter, Node, RawClient, RedisAdapter, SHORT, all_kinds, events, kinds_with,
+    Adapter, Node, Nodes, RawClient, RedisAdapter, SHORT, all_kinds, events, kinds_with,
     suite::{RecordingInbox, until, within},
     until_received,
 };
@@ -217,5 +217,43 @@ async fn subscriptions_follow_a_slot_that_moves_to_another_master() {
         engine.agreed().unwrap();
         until_received(&one, &two).await;
         until_received(&two, &one).await;
+    }
+}
+
+/// The client of the cluster knows no master without slots. Every subscription that follows a slot
+/// there may open a connection of its own, and only the last of these connections remains.
+#[tokio::test]
+async fn all_subscriptions_follow_a_slot_to_a_master_that_had_no_slots() {
+    const NAMESPACES: usize = 20;
+    let engine = RedisCluster::start().unwrap();
+    let mut masters: Vec<_> = engine.masters().iter().map(RawClient::new).collect();
+    // Repeated because a node may assign the slots again on an earlier message of their master.
+    until(|| {
+        let empty = masters.iter_mut().rev().all(|master| {
+            master.command_line("CLUSTER DELSLOTSRANGE 10923 16383");
+            !master.command_line("CLUSTER SLOTS").contains(":16383")
+        });
+        async move { empty }
+    })
+    .await;
+    let id = masters[2].command_line("CLUSTER MYID");
+    let slot = masters[0].command_line("CLUSTER KEYSLOT {3}");
+    let slot = slot.trim_start_matches(':').to_owned();
+    let adapter = || {
+        let options = RedisAdapter::sharded(Nodes::from(engine.urls())).channel_prefix("{3}");
+        options.response_timeout(SHORT).build().unwrap()
+    };
+    let (one, two, mut pairs) = (adapter(), adapter(), Vec::new());
+    for n in 0..NAMESPACES {
+        let nsp = format!("/{n}");
+        pairs.push((Node::join(&one, &nsp, "one").await, Node::join(&two, &nsp, "two").await));
+    }
+    for master in masters.iter_mut().rev() {
+        let moved = master.command_line(&format!("CLUSTER SETSLOT {slot} NODE {id}"));
+        assert_eq!(moved, "+OK");
+    }
+    for (one, two) in &pairs {
+        until_received(one, two).await;
+        until_received(two, one).await;
     }
 }
