@@ -157,6 +157,12 @@ impl RedisCluster {
         &self.masters
     }
 
+    /// The initial replicas.
+    #[must_use]
+    pub fn replicas(&self) -> &[Redis] {
+        &self.replicas
+    }
+
     /// Waits until every node reports a complete cluster and every replica has its master's data.
     ///
     /// # Errors

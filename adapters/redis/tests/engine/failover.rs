@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use engines::RedisCluster;
 use socketio_adapter::AdapterError;
 
-use crate::{Adapter, Node, Nodes, RawClient, RedisAdapter, SHORT, events, until_received};
+use crate::{
+    Adapter, Node, Nodes, RawClient, RedisAdapter, SHORT, events, suite::until, until_received,
+};
 
 /// Number of consecutive events that must arrive in the end.
 const LAST: usize = 50;
 /// Longer than it takes to detect that the master is dead (0.75 s), to elect another, and to find
 /// it.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// After this time, a publisher without an error has waited until the replica took over.
-const FAILED_OVER: Duration = Duration::from_secs(20);
 
 /// Returns one adapter of each kind, with all of its keys and channels on one master.
 fn all_kinds(nodes: &Nodes, tag: &str) -> Vec<Adapter> {
@@ -45,14 +45,24 @@ struct Outcome {
     recovered_after: Duration,
 }
 
+/// Publishes until an event is refused.
+async fn publish_until_refused((one, _): &(Node, Node)) {
+    until(|| async {
+        match one.link.publish(one.event("early", &[])).await {
+            Err(error @ (AdapterError::Left | AdapterError::Refused(_))) => panic!("{error}"),
+            published => published.is_err(),
+        }
+    })
+    .await;
+}
+
 /// Publishes events until the last [`LAST`] consecutive ones have arrived.
 async fn publish_until_recovered(kind: &str, (one, two): &(Node, Node)) -> Outcome {
     let begun = Instant::now();
-    let before = two.inbox.messages().len();
     let (mut accepted, mut refused, mut in_a_row) = (Vec::new(), 0, 0);
     let received = || -> Vec<usize> {
-        let numbers = events(two).into_iter().skip(before);
-        numbers.filter_map(|event| event.strip_prefix('n')?.parse().ok()).collect()
+        let events = events(two).into_iter();
+        events.filter_map(|event| event.strip_prefix('n')?.parse().ok()).collect()
     };
     let mut recovered_after = Duration::ZERO;
     for n in 0.. {
@@ -71,11 +81,8 @@ async fn publish_until_recovered(kind: &str, (one, two): &(Node, Node)) -> Outco
             }
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
-        // Before the first error, the old master may still have accepted events of a cluster
-        // client. There is no error if the client repeats a publish until the new master has it.
         let last = accepted.get(accepted.len().saturating_sub(LAST)..).unwrap_or_default();
-        let is_over = refused > 0 || begun.elapsed() > FAILED_OVER;
-        if is_over && in_a_row >= LAST && received().ends_with(last) {
+        if in_a_row >= LAST && received().ends_with(last) {
             break;
         }
         let counts = (accepted.len(), refused, received().len());
@@ -97,8 +104,21 @@ async fn a_replica_replaces_a_dead_master() {
         until_received(&pair.0, &pair.1).await;
         pairs.push(pair);
     }
+    // The replica cannot replace its master before a publisher of each kind has got an error.
+    let replica = engine.replicas().iter().find(|replica| {
+        let role = RawClient::new(replica).command_line("ROLE");
+        role.contains(&format!(":{} ", engine.masters()[0].port()))
+    });
+    let replica = replica.unwrap();
+    replica.pause().unwrap();
     engine.masters()[0].kill().unwrap();
     let [classic, sharded, streams] = &pairs[..] else { panic!() };
+    tokio::join!(
+        publish_until_refused(classic),
+        publish_until_refused(sharded),
+        publish_until_refused(streams),
+    );
+    replica.resume().unwrap();
     let outcomes = tokio::join!(
         publish_until_recovered("classic", classic),
         publish_until_recovered("sharded", sharded),
