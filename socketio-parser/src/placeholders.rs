@@ -1,5 +1,7 @@
 //! Finds the placeholders of a packet, and checks that each of them names an existing attachment.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{
@@ -12,15 +14,8 @@ use crate::{
 
 /// Finds every placeholder in `args`, at any depth, and checks it against the number of
 /// attachments.
-///
-/// The recursion is safe because the text was scanned before: it is valid, and its depth is
-/// limited.
 pub(crate) fn find(args: &Args, attachments: usize) -> Result<Vec<Place>, DecodeError> {
-    let text = args.list_text();
-    let scanner = Scanner::new(text, 0, 128);
-    let mut walk = Walk { text, scanner, attachments, places: Vec::new() };
-    walk.value().ok_or(DecodeError::IllegalAttachments)?;
-    Ok(walk.places)
+    walk(args.list_text(), attachments, Vec::new()).ok_or(DecodeError::IllegalAttachments)
 }
 
 /// Checks how large the attachments are if each is counted once per placeholder, as an encoding
@@ -42,46 +37,64 @@ pub(crate) fn check_expansion(
     Ok(())
 }
 
-struct Walk<'a> {
+/// Receives the arrays and objects of a [`walk`].
+pub(crate) trait Visitor {
+    /// Called at the beginning of an array or object.
+    fn begin(&mut self) -> usize;
+
+    /// Called at the end of one that begins at the position `at`, with what [`begin`](Self::begin)
+    /// has returned for it. `items` is the number of its items or members. `placeholder` is set for
+    /// a placeholder, whose other members are ignored: the index of its attachment, or `None` if
+    /// there is no such attachment. The walk stops if this returns `None`.
+    fn end(
+        &mut self,
+        begun: usize,
+        at: usize,
+        items: usize,
+        placeholder: Option<Option<usize>>,
+    ) -> Option<()>;
+}
+
+/// Walks over the value in `text`. Returns the visitor, or `None` if it has stopped the walk.
+///
+/// The recursion is safe because the text was scanned before: it is valid, and its depth is
+/// limited.
+pub(crate) fn walk<V: Visitor>(text: &str, attachments: usize, visitor: V) -> Option<V> {
+    let scanner = Scanner::new(text, 0, 128);
+    let mut walk = Walk { text, scanner, attachments, visitor };
+    walk.value()?;
+    Some(walk.visitor)
+}
+
+struct Walk<'a, V> {
     text: &'a str,
     scanner: Scanner<'a>,
     attachments: usize,
-    places: Vec<Place>,
+    visitor: V,
 }
 
-impl<'a> Walk<'a> {
-    /// Walks over one value. Returns its text if it is a scalar. Returns `None` if it contains an
-    /// illegal placeholder.
+impl<'a, V: Visitor> Walk<'a, V> {
+    /// Walks over one value. Returns its text if it is a scalar.
     fn value(&mut self) -> Option<&'a str> {
-        match self.scanner.peek() {
-            Some(b'{') => self.object(),
-            Some(b'[') => self.array(),
+        let at = self.scanner.next_pos();
+        let (open, close) = match self.scanner.peek()? {
+            b'{' => (b'{', b'}'),
+            b'[' => (b'[', b']'),
             _ => {
-                let start = self.scanner.next_pos();
                 self.scanner.value()?;
-                self.text.get(start..self.scanner.pos())
+                return self.text.get(at..self.scanner.pos());
             }
-        }
-    }
-
-    fn array(&mut self) -> Option<&'a str> {
-        self.scanner.skip(b'[')?;
-        while !self.scanner.at(b']') {
-            self.value()?;
-            self.scanner.comma();
-        }
-        self.scanner.skip(b']')?;
-        Some("")
-    }
-
-    fn object(&mut self) -> Option<&'a str> {
-        let (mut placeholder, mut num) = ("", "");
-        let (at, before) = (self.scanner.next_pos(), self.places.len());
-        self.scanner.skip(b'{')?;
-        while !self.scanner.at(b'}') {
-            let start = self.scanner.next_pos();
-            self.scanner.key()?;
-            let key = unquote(self.text.get(start..)?);
+        };
+        self.scanner.skip(open)?;
+        let begun = self.visitor.begin();
+        let (mut items, mut placeholder, mut num) = (0, "", "");
+        while !self.scanner.at(close) {
+            let mut key = Cow::Borrowed("");
+            if open == b'{' {
+                let start = self.scanner.next_pos();
+                self.scanner.key()?;
+                key = unquote(self.text.get(start..)?);
+            }
             let value = self.value()?;
             match &*key {
                 PLACEHOLDER => placeholder = value,
@@ -89,15 +102,32 @@ impl<'a> Walk<'a> {
                 _ => {}
             }
             self.scanner.comma();
+            items += 1;
         }
-        self.scanner.skip(b'}')?;
-        if placeholder == "true" {
-            let num = num.parse().ok().and_then(index);
-            let num = num.filter(|num| *num < self.attachments)?;
-            // Further members of a placeholder are ignored.
-            self.places.truncate(before);
-            self.places.push(Place { at, num });
-        }
+        self.scanner.skip(close)?;
+        let num = num.parse().ok().and_then(index).filter(|num| *num < self.attachments);
+        let placeholder = (placeholder == "true").then_some(num);
+        self.visitor.end(begun, at, items, placeholder)?;
         Some("")
+    }
+}
+
+impl Visitor for Vec<Place> {
+    fn begin(&mut self) -> usize {
+        self.len()
+    }
+
+    fn end(
+        &mut self,
+        begun: usize,
+        at: usize,
+        _: usize,
+        placeholder: Option<Option<usize>>,
+    ) -> Option<()> {
+        if let Some(num) = placeholder {
+            self.truncate(begun);
+            self.push(Place { at, num: num? });
+        }
+        Some(())
     }
 }

@@ -2,18 +2,52 @@
 
 use bytes::Bytes;
 
-use super::{
-    format::{array, binary, float, map, signed, string, unsigned},
-    shape::{Shape, shapes},
+use super::format::{array, binary, float, map, signed, string, unsigned};
+use crate::{
+    placeholders::{Visitor, walk},
+    scan::Scanner,
+    text::unquote,
 };
-use crate::{scan::Scanner, text::unquote};
 
 /// Writes one value of valid JSON, with `attachments` in place of their placeholders. Returns
 /// `None` if the JSON was invalid.
 pub(super) fn write(out: &mut Vec<u8>, text: &str, attachments: &[Bytes]) -> Option<()> {
-    let shapes = shapes(text, attachments.len())?.into_iter();
+    let shapes = walk(text, attachments.len(), Vec::new())?.into_iter();
     let scanner = Scanner::new(text, 0, 128);
     Writer { out, text, scanner, shapes, attachments }.value()
+}
+
+/// The msgpack form of an array or object. msgpack writes the number of its items or members first,
+/// and JSON does not contain it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    /// An array or object with this number of items or members.
+    Items(usize),
+    /// A placeholder for the attachment with this index.
+    Binary(usize),
+}
+
+/// The shapes of all arrays and objects, in the order in which they begin.
+impl Visitor for Vec<Shape> {
+    fn begin(&mut self) -> usize {
+        self.push(Shape::Items(0));
+        self.len() - 1
+    }
+
+    fn end(
+        &mut self,
+        begun: usize,
+        _: usize,
+        items: usize,
+        placeholder: Option<Option<usize>>,
+    ) -> Option<()> {
+        let attachment = placeholder.flatten();
+        if attachment.is_some() {
+            self.truncate(begun + 1);
+        }
+        *self.get_mut(begun)? = attachment.map_or(Shape::Items(items), Shape::Binary);
+        Some(())
+    }
 }
 
 struct Writer<'a> {

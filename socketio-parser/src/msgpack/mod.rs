@@ -15,7 +15,6 @@ mod from_json;
 #[cfg(feature = "msgpack")]
 mod packet;
 #[cfg(feature = "msgpack")]
-mod shape;
 #[cfg(feature = "msgpack")]
 mod to_json;
 
