@@ -406,7 +406,7 @@ impl Server {
     ///
     /// Returns an error if the event cannot be encoded, or if the queue to the other nodes is full.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.main.emit(event, args)
+        self.main.broadcast().emit(event, args)
     }
 
     broadcast_methods!(self => self.main.broadcast(), Broadcast);
@@ -422,13 +422,13 @@ impl Server {
         event: &str,
         args: &(impl Serialize + ?Sized),
     ) -> Result<Vec<R>, BroadcastAckError<R>> {
-        self.main.emit_with_ack(event, args).await
+        self.main.broadcast().emit_with_ack(event, args).await
     }
 
     /// Sets how long to wait for the acks of the next broadcast (default: the server's
     /// [`ack_timeout`](ServerConfig::ack_timeout), 30 s).
     pub fn timeout(&self, timeout: Duration) -> Broadcast {
-        self.main.timeout(timeout)
+        self.main.broadcast().timeout(timeout)
     }
 
     /// Returns the main namespace, `/` (`io.sockets` in Node).

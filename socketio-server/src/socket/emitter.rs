@@ -92,18 +92,12 @@ impl<'a> Emitter<'a> {
     ) -> Result<R, AckError> {
         let (socket, client) = (&self.socket.0, &self.socket.0.client);
         let id = AckId::from(socket.namespace.next_ack_id());
-        let frames = self
-            .socket
-            .0
-            .client
-            .config
-            .parser
-            .encode_event(self.socket.nsp(), Some(id), event, args)
-            .map_err(EmitError::from)?;
-        let frames = self.compressible(frames);
+        let nsp = self.socket.nsp();
+        let frames = client.config.parser.encode_event(nsp, Some(id), event, args);
+        let frames = self.compressible(frames.map_err(EmitError::from)?);
         let (sender, ack) = oneshot::channel();
         let timeout = self.timeout.unwrap_or(client.config.ack_timeout);
-        let (nsp, waiter) = (self.socket.nsp(), Waiter::One(sender));
+        let waiter = Waiter::One(sender);
         if self.volatile {
             client.expect_ack(nsp, id, timeout, waiter)?;
         } else {
