@@ -99,7 +99,8 @@ type Named<H> = (Box<str>, Arc<[Listener<H>]>);
 /// The listeners of events.
 #[derive(Clone, Debug)]
 pub struct EventListeners<H> {
-    /// Sorted by name. A list takes less memory than a map, and most applications have few events.
+    /// Sorted by the length of the name, then by name. A list takes less memory than a map, and most
+    /// applications have few events.
     by_name: Vec<Named<H>>,
     /// The listeners of all events.
     pub any: Vec<Listener<H>>,
@@ -134,7 +135,11 @@ impl<H: Clone> EventListeners<H> {
 
     /// Returns the position of an event, or the position to insert it at.
     fn position(&self, event: &str) -> Result<usize, usize> {
-        self.by_name.binary_search_by(|(name, _)| (**name).cmp(event))
+        let order = |(name, _): &Named<H>| {
+            // Most names differ in their length.
+            name.len().cmp(&event.len()).then_with(|| (**name).cmp(event))
+        };
+        self.by_name.binary_search_by(order)
     }
 
     /// Returns the listeners of an event, in the order in which they were added.
@@ -211,8 +216,10 @@ impl<H: Clone> EventListeners<H> {
         self.by_name.iter().flat_map(|(_, list)| list.iter())
     }
 
-    /// Returns the names of the events that have listeners.
+    /// Returns the names of the events that have listeners, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.by_name.iter().map(|(name, _)| name.to_string()).collect()
+        let mut names: Vec<_> = self.by_name.iter().map(|(name, _)| name.to_string()).collect();
+        names.sort_unstable();
+        names
     }
 }
