@@ -102,6 +102,7 @@ impl Shared {
         &self.sid
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -202,6 +203,7 @@ pub fn prepared(message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
     }
 }
 
+#[inline]
 pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -376,6 +378,7 @@ impl Handle {
 }
 
 impl State {
+    #[inline]
     pub(crate) fn sender_to_wake(&mut self) -> Option<Waker> {
         if self.session.transport() == Transport::Polling {
             self.poll_to_wake()

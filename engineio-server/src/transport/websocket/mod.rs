@@ -213,6 +213,7 @@ impl WebSocket {
     }
 
     /// See [`MessageTransport::unread`](super::MessageTransport::unread).
+    #[inline]
     pub(crate) fn unread(&self) -> usize {
         self.undecoded.as_ref().map_or(0, |undecoded| undecoded.len()) + self.reader.stored()
     }

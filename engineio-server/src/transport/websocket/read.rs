@@ -30,6 +30,7 @@ impl Reader {
     }
 
     /// Returns the bytes of the incomplete message.
+    #[inline]
     pub(crate) fn stored(&self) -> usize {
         self.decoder.stored()
     }
