@@ -181,7 +181,7 @@ mod tests {
     fn the_parts_of_an_idle_client_stay_small() {
         let sizes = [
             ("Client", size_of::<Client>(), 168),
-            ("Driver", size_of::<Driver>(), 376),
+            ("Driver", size_of::<Driver>(), 368),
             ("SocketInner", size_of::<SocketInner>(), 144),
             ("Connection<Waiter>", size_of::<Connection<Waiter>>(), 112),
         ];

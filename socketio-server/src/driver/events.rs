@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, task::Context};
 
+use engineio_server::internal::saturated;
 use socketio_core::Listener;
 use socketio_parser::{AckId, Args, Nsp};
 
@@ -169,14 +170,14 @@ impl Driver {
         self.backlog = false;
         let mut idle = 0;
         while idle < self.slots.len() {
-            let at = self.next_slot % self.slots.len();
+            let at = self.next_slot as usize % self.slots.len();
             let Some(slot) = self.slots.get_mut(at) else { break };
             // Waiting events of a disconnected socket are dropped when the socket ends.
             let free = !slot.socket().0.is_disconnected()
                 && slot.is_free(config.max_in_flight)
                 && self.running.len() < config.max_handlers;
             if !free || slot.inbox.is_empty() {
-                self.next_slot = at + 1;
+                self.next_slot = saturated(at + 1);
                 idle += 1;
                 continue;
             }
@@ -184,7 +185,7 @@ impl Driver {
                 self.backlog = true;
                 break;
             }
-            self.next_slot = at + 1;
+            self.next_slot = saturated(at + 1);
             idle = 0;
             let Some(slot) = self.slots.get_mut(at) else { break };
             let Some(waiting) = slot.inbox.pop_front() else { break };

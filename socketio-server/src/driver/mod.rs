@@ -42,7 +42,7 @@ pub(crate) struct Driver {
     /// The namespaces that the client has joined.
     slots: Slots,
     /// Position of the namespace whose waiting event starts next.
-    next_slot: usize,
+    next_slot: u32,
     /// The CONNECTs that are not decided.
     connects: Vec<Connect>,
     running: Vec<Running>,
