@@ -259,12 +259,24 @@ impl Engine {
         B: Body + Send + 'static,
         B::Data: Send,
     {
+        let (mut parts, body) = request.into_parts();
+        self.handle_parts(&mut parts, body).await
+    }
+
+    /// Does the same as [`handle`](Self::handle). The future is smaller, because it borrows the head
+    /// of the request.
+    pub(crate) async fn handle_parts<B>(&self, parts: &mut Parts, body: B) -> Response<ResponseBody>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+    {
         let mut effects = Effects::default();
-        let response = catch_panic(self.respond(request, &mut effects)).await;
+        let response = catch_panic(self.respond(parts, body, &mut effects)).await;
         if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
             tokio::spawn(upgrade);
         }
-        let response = response.unwrap_or_else(|| {
+        #[cfg_attr(not(feature = "webtransport"), expect(unused_mut, reason = "not changed"))]
+        let mut response = response.unwrap_or_else(|| {
             self.count_panic();
             if let Some(shared) = effects.session {
                 Handle(shared).close(Unsent::Discard);
@@ -272,7 +284,7 @@ impl Engine {
             empty(StatusCode::INTERNAL_SERVER_ERROR)
         });
         #[cfg(feature = "webtransport")]
-        let response = self.announce(response);
+        self.announce(&mut response);
         response
     }
 
@@ -282,25 +294,29 @@ impl Engine {
     }
 
     /// Answers one request. Stores in `effects` what depends on whether a hook panics.
-    async fn respond<B>(&self, request: Request<B>, effects: &mut Effects) -> Response<ResponseBody>
+    async fn respond<B>(
+        &self,
+        parts: &mut Parts,
+        body: B,
+        effects: &mut Effects,
+    ) -> Response<ResponseBody>
     where
         B: Body + Send + 'static,
         B::Data: Send,
     {
-        let (mut parts, body) = request.into_parts();
         let config = &self.0.registry.config;
         if let Some(cors) = &config.cors
             && parts.method == Method::OPTIONS
         {
             return cors.preflight(&parts.headers);
         }
-        let file = self.file(&parts).await;
+        let file = self.file(parts).await;
         let hook = config.hooks.headers.as_ref().filter(|_| file.is_none());
         let mut response = match file {
             Some(response) => response,
-            None => match self.answer(&mut parts, body, effects).await {
+            None => match self.answer(parts, body, effects).await {
                 Ok(response) => response,
-                Err(refused) => self.refuse(&parts, refused),
+                Err(refused) => self.refuse(parts, refused),
             },
         };
         if let Some(cors) = &config.cors {
@@ -309,7 +325,7 @@ impl Engine {
         if let Some(hook) = hook
             && accepts_header_hooks(&response)
         {
-            hook(response.headers_mut(), &parts);
+            hook(response.headers_mut(), parts);
         }
         response
     }
@@ -340,18 +356,22 @@ impl Engine {
         let config = &self.0.registry.config;
         match classify(parts, config)? {
             request::Request::Open { transport, revision, b64, jsonp } => {
-                let parameters = self.prepare(parts, transport, revision, b64, jsonp).await?;
-                let mut response = if transport == Transport::Polling {
-                    self.open_polling(parts, parameters, effects).await?
-                } else {
-                    self.open_websocket(parts, parameters, effects)?
-                };
-                if let Some(hook) = &config.hooks.initial_headers
-                    && accepts_header_hooks(&response)
-                {
-                    hook(response.headers_mut(), parts);
-                }
-                Ok(response)
+                // Boxed, because the most frequent requests name a session.
+                Box::pin(async {
+                    let parameters = self.prepare(parts, transport, revision, b64, jsonp).await?;
+                    let mut response = if transport == Transport::Polling {
+                        self.open_polling(parts, parameters, effects).await?
+                    } else {
+                        self.open_websocket(parts, parameters, effects)?
+                    };
+                    if let Some(hook) = &config.hooks.initial_headers
+                        && accepts_header_hooks(&response)
+                    {
+                        hook(response.headers_mut(), parts);
+                    }
+                    Ok(response)
+                })
+                .await
             }
             request::Request::Session(request) => {
                 let shared = self.0.registry.get(&request.sid).ok_or(RequestError::UnknownSid)?;

@@ -9,6 +9,7 @@ use flate2::{
     write::{GzEncoder, ZlibEncoder},
 };
 use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 
@@ -104,12 +105,12 @@ impl HttpCompression {
         request: &HeaderMap,
         response: Response<ResponseBody>,
     ) -> Response<ResponseBody> {
+        if response.body().size_hint().lower() < self.threshold as u64 {
+            return response;
+        }
         let (mut parts, body) = response.into_parts();
         let Ok(body) = body.collect().await;
         let body = body.to_bytes();
-        if body.len() < self.threshold {
-            return Response::from_parts(parts, Full::new(body));
-        }
         parts.headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
         let compressed = match Encoding::accepted(request) {
             Some(encoding) => self.compress(encoding, &body).await,

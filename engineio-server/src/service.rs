@@ -70,7 +70,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.engine.matches(request.uri().path()) {
             let engine = self.engine.clone();
-            Box::pin(async move { Ok(engine.handle(request).await.map(ServiceBody::engine)) })
+            let (mut parts, body) = request.into_parts();
+            Box::pin(async move {
+                Ok(engine.handle_parts(&mut parts, body).await.map(ServiceBody::engine))
+            })
         } else {
             let response = self.inner.call(request);
             Box::pin(async move { Ok(response.await?.map(ServiceBody::inner)) })

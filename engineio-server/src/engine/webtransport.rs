@@ -61,11 +61,10 @@ impl Engine {
     }
 
     /// Adds the configured `Alt-Svc` header to a response over TCP.
-    pub(super) fn announce(&self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn announce(&self, response: &mut Response<ResponseBody>) {
         if let Some(value) = &self.config().alt_svc {
             response.headers_mut().insert(ALT_SVC, value.clone());
         }
-        response
     }
 
     /// Checks what a request says before the first packet tells whether it opens a session.
