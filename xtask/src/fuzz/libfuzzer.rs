@@ -9,10 +9,15 @@ use super::{Suite, Target};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The instrumentation that libFuzzer reads: counters of edges, and the operands of comparisons.
-const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
-    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
-    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
+/// Calls the compiler for a package of the workspace. Adds the instrumentation that libFuzzer reads:
+/// counters of edges, and the operands of comparisons. libFuzzer reads all counters after each input,
+/// so other packages have none. Neither have build scripts, which are compiled without `--target`.
+const INSTRUMENT: &str = "#!/bin/sh
+case \" $* \" in *' --target '*) ;; *) exec \"$@\" ;; esac
+exec \"$@\" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \\
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \\
+    -Cllvm-args=-sanitizer-coverage-trace-compares
+";
 
 /// Limits for one input: 4 KiB, 512 MiB and 5 seconds. Only a decoder of quadratic cost exceeds the
 /// last two.
@@ -76,12 +81,16 @@ pub(super) fn build(workspace: &Workspace, suite: &Suite) -> Result<PathBuf, Str
     let version = process::output(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc does not name its host")?;
+    let folder = workspace.target("fuzz");
+    create(&folder)?;
+    let wrapper = folder.join("instrument");
+    write_program(&wrapper, INSTRUMENT)?;
     let mut cargo = workspace.cargo();
-    // Build scripts and macros are not instrumented if a target is named.
     cargo.args(["test", "--no-run", "--quiet", "--profile", "fuzz", "--target", host]);
     cargo.args(["--all-features", "-p", suite.package]).args(suite.program);
     cargo.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
-    cargo.arg(workspace.target("fuzz")).env("RUSTFLAGS", FLAGS).env("CARGO_INCREMENTAL", "0");
+    cargo.arg(&folder).env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+    cargo.env("RUSTFLAGS", "--cfg fuzzing").env("CARGO_INCREMENTAL", "0");
     let messages = process::output(&mut cargo)?;
     let executable = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -102,15 +111,25 @@ fn script(
     create(&folder)?;
     let path = folder.join(&target.name);
     let (package, program, test) = (package.display(), program.display(), &target.test);
+    // Without the thresholds, the C library returns large buffers to the system after each input.
     let text = format!(
         "#!/bin/sh\n\
+        export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000\n\
         export LIBFUZZER_ARGS=\"$(printf '%s\\n' \"$0\" \"$@\")\" CARGO_MANIFEST_DIR='{package}'\n\
         cd '{package}' && exec '{program}' --exact {test} --nocapture --include-ignored --test-threads 1\n"
     );
-    let written = fs::write(&path, text)
-        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
-    written.map_err(|error| format!("{path:?}: {error}"))?;
+    write_program(&path, &text)?;
     Ok(path)
+}
+
+fn write_program(path: &Path, text: &str) -> Result<(), String> {
+    // Cargo compiles again if a wrapper is newer.
+    if fs::read_to_string(path).is_ok_and(|written| written == text) {
+        return Ok(());
+    }
+    let written = fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)));
+    written.map_err(|error| format!("{path:?}: {error}"))
 }
 
 /// The number of edges in a line of libFuzzer.
