@@ -160,3 +160,93 @@ impl Decoder {
         }))
     }
 }
+
+/// Returns whether the bytes are a QPACK field section (RFC 9204, section 4.5) of complete field
+/// lines, none of which refers to the dynamic table, with integers of at most five bytes.
+///
+/// Check the HEADERS frames of a peer with this function before decoding them, because a decoder may
+/// overflow at longer integers.
+///
+/// ```
+/// use engineio_parser::webtransport::is_field_section;
+///
+/// assert!(is_field_section(&[0, 0, 0xc0 | 15])); // :method CONNECT
+/// assert!(!is_field_section(&[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0]));
+/// ```
+pub fn is_field_section(bytes: &[u8]) -> bool {
+    field_lines(bytes).is_some()
+}
+
+fn field_lines(mut bytes: &[u8]) -> Option<()> {
+    let bytes = &mut bytes;
+    prefixed_integer(bytes, 8)?;
+    prefixed_integer(bytes, 7)?;
+    while let Some(first) = bytes.first() {
+        match first.leading_zeros() {
+            // A line of the static table.
+            0 => _ = prefixed_integer(bytes, 6)?,
+            // The name of a line of the static table, and a value.
+            1 => {
+                prefixed_integer(bytes, 4)?;
+                skip_string(bytes, 7)?;
+            }
+            2 => {
+                skip_string(bytes, 3)?;
+                skip_string(bytes, 7)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+/// Reads an integer of which the first byte has `bits` bits (RFC 7541, section 5.1).
+fn prefixed_integer(bytes: &mut &[u8], bits: u32) -> Option<usize> {
+    let (first, mut rest) = bytes.split_first()?;
+    let mask = (1 << bits) - 1;
+    let mut value = usize::from(*first) & mask;
+    if value == mask {
+        let mut shifts = [0, 7, 14, 21].into_iter();
+        loop {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            value += usize::from(byte & 0x7f) << shifts.next()?;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+    }
+    *bytes = rest;
+    Some(value)
+}
+
+fn skip_string(bytes: &mut &[u8], bits: u32) -> Option<()> {
+    let len = prefixed_integer(bytes, bits)?;
+    *bytes = bytes.get(len..)?;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_section_has_complete_lines() {
+        let section = [0, 0, 0xcf, 0x51, 2, b'/', b'?', 0x21, b'n', 1, b'v'];
+        let ends = [2, 3, 7, 11];
+        for len in 0..=section.len() {
+            assert_eq!(is_field_section(&section[..len]), ends.contains(&len), "{len} bytes");
+        }
+        assert!(!is_field_section(&[0, 0, 0x10]), "a line of the dynamic table");
+    }
+
+    #[test]
+    fn a_field_section_with_a_long_integer_is_refused() {
+        let section = |more| [&[0xff][..], &vec![0x80; more], &[1, 0]].concat();
+        assert!(is_field_section(&section(3)));
+        assert!(!is_field_section(&section(4)));
+        let line = |more| [&[0, 0, 0xff][..], &vec![0x80; more], &[1]].concat();
+        assert!(is_field_section(&line(3)));
+        assert!(!is_field_section(&line(4)));
+    }
+}

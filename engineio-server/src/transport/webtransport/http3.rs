@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use engineio_parser::session::Loss;
+use engineio_parser::{session::Loss, webtransport::is_field_section};
 use http::{Method, Request, StatusCode, Uri, Version, request::Parts};
 use quinn::{
     Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
@@ -272,6 +272,10 @@ fn parse_head(head: &[u8]) -> Result<Option<Head>, StreamError> {
 }
 
 fn request(frame: &Frame<'_>) -> Result<Head, StreamError> {
+    // A long integer would overflow in the library's decoder.
+    if !is_field_section(frame.payload()) {
+        return Err(malformed("field section"));
+    }
     let headers = Headers::with_frame(frame).map_err(malformed)?;
     let request = match SessionRequest::try_from(headers) {
         Err(HeadersParseError::MethodNotConnect | HeadersParseError::ProtocolNotWebTransport) => {
@@ -334,6 +338,13 @@ mod tests {
         assert_eq!(parts.uri, "https://example.com:3000/engine.io/?a=b");
         assert_eq!(parts.headers["origin"], "https://example.com");
         assert_eq!(parts.headers.len(), 1);
+    }
+
+    #[test]
+    fn a_long_integer_in_a_request_is_malformed() {
+        let section = [&[0xff][..], &[0x80; 12], &[1, 0]].concat();
+        let head = [&[1, section.len() as u8][..], &section].concat();
+        assert!(matches!(parse_head(&head), Err(StreamError::Malformed(_))));
     }
 
     #[test]

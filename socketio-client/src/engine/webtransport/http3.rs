@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use engineio_parser::{Transport, session::Loss};
+use engineio_parser::{Transport, session::Loss, webtransport::is_field_section};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
 use wtransport_proto::{
@@ -62,6 +62,10 @@ impl Http3Session {
         send.write_all(&request).await.map_err(io::Error::from)?;
         let mut head = Vec::new();
         let headers = read_frame(&mut recv, &mut head, |frame| match frame.kind() {
+            // A long integer would overflow in the library's decoder.
+            FrameKind::Headers if !is_field_section(frame.payload()) => {
+                Err(malformed("field section"))
+            }
             FrameKind::Headers => Headers::with_frame(frame).map_err(malformed),
             kind => Err(malformed(kind)),
         });

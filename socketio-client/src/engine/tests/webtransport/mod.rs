@@ -184,6 +184,24 @@ async fn a_refusal_is_reported_with_its_status() {
 }
 
 #[tokio::test]
+async fn a_long_integer_in_a_response_is_malformed() {
+    let peer = Peer::new();
+    let config = peer.config();
+    let server = async {
+        let connection = peer.connection().await;
+        let mut control = connection.open_uni().await.unwrap();
+        control.write_all(&settings()).await.unwrap();
+        let mut request = connection.accept_bi().await.unwrap();
+        let section = [&[0xff][..], &[0x80; 12], &[1, 0]].concat();
+        request.0.write_all(&[&[1, section.len() as u8][..], &section].concat()).await.unwrap();
+        connection.closed().await;
+    };
+    let (result, ()) = tokio::join!(Engine::open(&config), server);
+    let error = format!("{:?}", result.err().unwrap());
+    assert!(error.contains("malformed HTTP/3"), "{error}");
+}
+
+#[tokio::test]
 async fn the_request_has_the_headers_and_the_cookies() {
     let peer = Peer::new();
     let options = peer.options().header(http::header::USER_AGENT, "me".parse().unwrap());
