@@ -19,6 +19,10 @@ exec \"$@\" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \\
     -Cllvm-args=-sanitizer-coverage-trace-compares
 ";
 
+/// Without the weights of its entropic schedule, libFuzzer executes up to half as many inputs more, and
+/// reaches at least as many edges in the same time.
+const SCHEDULE: &str = "-entropic=0";
+
 /// Limits for one input: 4 KiB, 512 MiB and 5 seconds. Only a decoder of quadratic cost exceeds the
 /// last two.
 const LIMITS: [&str; 3] = ["-max_len=4096", "-rss_limit_mb=512", "-timeout=5"];
@@ -47,7 +51,7 @@ pub(super) fn run(
     command.env("LIBFUZZER_SEEDS", &folder);
     command.arg(format!("-max_total_time={seconds}"));
     command.arg(format!("-artifact_prefix={}/{target}-", workspace.target("fuzz").display()));
-    command.arg("-print_final_stats=1").arg(&folder);
+    command.args([SCHEDULE, "-print_final_stats=1"]).arg(&folder);
     let (mut begin, mut end, mut last) = (String::new(), String::new(), Vec::new());
     let mut executions = 0.0;
     let status = process::run_lines(&mut command, |line| {
