@@ -29,11 +29,13 @@ use std::time::Duration;
 ///   recipients are the sockets that are in its rooms at that time. `emit` returns
 ///   [`ClusterError::QueueFull`](crate::ClusterError::QueueFull) if the maximum number of events is
 ///   already being published (`max_queued_messages`). An event that the engine does not accept is
-///   delivered on this node, and cannot be recovered.
+///   delivered on this node, and cannot be recovered. If the engine fails while it accepts an event,
+///   this node delivers the event when the log returns it, or after the `request_timeout`.
 /// - Acks, events that request an ack, and disconnections wait for the events that were emitted
 ///   before them. A socket that the server disconnects may therefore stay connected for a short
 ///   time.
-/// - Volatile and local events, joins and leaves do not wait, and may overtake other events.
+/// - Volatile and local events, joins and leaves do not wait, and may overtake other events. A
+///   client that moves to another node may get a volatile event twice.
 /// - A client gets a new session if it missed more events than its queue can hold, or if the
 ///   session store does not respond within the cluster's `request_timeout`.
 ///

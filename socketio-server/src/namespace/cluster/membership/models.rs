@@ -97,24 +97,31 @@ fn an_event_whose_publication_is_in_doubt_is_delivered_once() {
         for number in 0..2 {
             order.add_event(|next| if next == number { Ok(()) } else { Err(()) }).unwrap().unwrap();
         }
-        let threads = [0, 1].map(|_| {
+        order.begin_publishing(1);
+        let reader = {
+            let (order, delivered) = (order.clone(), delivered.clone());
+            spawn(move || {
+                delivered.fetch_add(u32::from(order.log_returned(1)), SeqCst);
+                order.finish(1);
+            })
+        };
+        let barrier = {
             let order = order.clone();
             spawn(move || {
                 order.after_events_unlimited(|| {});
                 order.give_up(1);
             })
-        });
-        let deliver = |by_log: bool| delivered.fetch_add(u32::from(by_log), SeqCst);
+        };
         let lost = Err(AdapterError::Engine("no response".into()));
-        order.begin_publishing(1);
-        assert!(order.end_publishing(&message(), &lost));
         let without_log = delivered.clone();
-        order.deliver_unlogged(1, move || {
+        let deliver = move || {
             without_log.fetch_add(1, SeqCst);
-        });
-        deliver(order.log_returned(1));
-        order.finish(1);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        };
+        if order.end_publishing(&message(), &lost, deliver) {
+            order.settle(2);
+        }
+        barrier.join().unwrap();
+        reader.join().unwrap();
         assert_eq!(delivered.load(SeqCst), 1);
     });
 }

@@ -203,7 +203,8 @@ async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result
 }
 
 /// Publishes an event. It is delivered when the log returns it, or here, in its turn, if the engine
-/// does not confirm that it is in the log.
+/// does not accept it. If the engine may have accepted it, the log has as long as a request takes to
+/// return it.
 async fn publish_event(
     node: &Node,
     link: &dyn Link,
@@ -215,14 +216,19 @@ async fn publish_event(
     order.begin_publishing(number);
     // A panic must not skip the delivery on this node.
     let result = caught(async { link.publish(message).await }).await;
-    if order.end_publishing(&event, &result) {
-        let namespace = node.namespace.clone();
-        order.deliver_unlogged(number, move || {
-            let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
-            if let Some(membership) = namespace.membership() {
-                deliver_late(&namespace, &membership.order, number);
-            }
-            deliver(&namespace, event);
+    let (namespace, unlogged) = (node.namespace.clone(), event.clone());
+    let deliver = move || {
+        let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
+        if let Some(membership) = namespace.membership() {
+            deliver_late(&namespace, &membership.order, number);
+        }
+        deliver(&namespace, unlogged);
+    };
+    if order.end_publishing(&event, &result, deliver) {
+        let membership = node.membership.clone();
+        node.runtime.spawn(async move {
+            tokio::time::sleep(membership.request_timeout()).await;
+            membership.order.settle(number + 1);
         });
     }
     result.map(drop)
@@ -428,6 +434,8 @@ impl Inbox for Node {
             let order = &self.membership.order;
             let (Some(offset), Some(number)) = (offset, message.seq) else { return };
             let is_due = order.log_returned(number);
+            // The log has skipped these events.
+            order.settle(number);
             deliver_late(&namespace, order, number);
             if is_due && self.deliver_logged(&namespace, &message.body, &offset) {
                 order.finish(number);

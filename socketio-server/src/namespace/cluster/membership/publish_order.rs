@@ -4,7 +4,9 @@
 //! Each entry has a number. An event carries its number through the log, so that it is recognized
 //! when the log returns it, even if the engine's response to its publication was lost.
 //!
-//! An event that could not be logged is delivered on this node when it is its turn. Earlier events
+//! An event that could not be logged is delivered on this node when it is its turn. If the engine may
+//! have logged it nevertheless, the log has some time to return it before. Only then it has an
+//! offset, without which another node would send it once more to a client that returns there. Earlier events
 //! that the log has accepted and not returned in time are then delivered before it, so that no
 //! event overtakes another. Events that the log skips, because their entry cannot be decoded or the
 //! reader has lost its position, are delivered before the next event that the log returns.
@@ -47,6 +49,9 @@ struct State {
     barriers: usize,
     /// The event that is being published, and whether the log has returned it already.
     publishing: Option<(u64, bool)>,
+    /// The events that the engine may have logged, although their publication failed. Each action
+    /// delivers the event without the log.
+    in_doubt: BTreeMap<u64, Action>,
     /// Events that are delivered on this node although the log may still return them: the engine
     /// has not confirmed them, or has not returned them in time. If the log returns them after
     /// that, they are skipped.
@@ -93,6 +98,16 @@ impl State {
             self.unconfirmed.pop_first();
         }
         self.unconfirmed.insert(number);
+    }
+
+    /// Lets an event that is not in the log wait for its turn. Returns the action if it is too late
+    /// for that.
+    fn add_unlogged(&mut self, number: u64, deliver: Action) -> Option<Action> {
+        match self.entry(number) {
+            Some(entry @ Entry::Event) => *entry = Entry::Unlogged(deliver),
+            _ => return Some(deliver),
+        }
+        None
     }
 
     /// Takes out the accepted events below a number, in their order, to be delivered without the
@@ -194,18 +209,21 @@ impl PublishOrder {
         self.state().publishing = Some((number, false));
     }
 
-    /// Records the result of publishing an event. Returns whether to deliver the event on this node
-    /// without the log.
+    /// Records the result of publishing an event. If it failed, `deliver` delivers the event without
+    /// the log, when all earlier events are finished, unless the log returns the event before.
+    /// Returns whether the engine may have logged the event nevertheless. The caller then
+    /// [settles](Self::settle) this doubt after some time.
     pub(super) fn end_publishing(
         &self,
         event: &Message,
         result: &Result<Option<Offset>, AdapterError>,
+        deliver: impl FnOnce() + Send + 'static,
     ) -> bool {
-        let mut state = self.state();
-        let state = &mut *state;
-        let Some((number, returned)) = state.publishing.take() else { return true };
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some((number, returned)) = state.publishing.take() else { return false };
         match result {
-            _ if returned => false,
+            _ if returned => return false,
             Ok(Some(_)) => {
                 state.accepted_bytes += event.body.bytes();
                 state.accepted.insert(number, event.clone());
@@ -214,28 +232,39 @@ impl PublishOrder {
                     let Some((_, oldest)) = state.accepted.pop_first() else { break };
                     state.accepted_bytes -= oldest.body.bytes();
                 }
-                false
+                return false;
             }
             Err(AdapterError::Engine(_)) => {
-                state.add_unconfirmed(number);
-                true
+                state.in_doubt.insert(number, Box::new(deliver));
+                return true;
             }
-            _ => true,
+            _ => {}
         }
+        let late = state.add_unlogged(number, Box::new(deliver));
+        drop(guard);
+        late.into_iter().for_each(|deliver| deliver());
+        self.advance();
+        false
     }
 
-    /// Runs `deliver`, which delivers an event without the log, when all earlier events are
-    /// finished. Drops it if the log returns the event before that.
-    pub(super) fn deliver_unlogged(&self, number: u64, deliver: impl FnOnce() + Send + 'static) {
-        {
+    /// Stops waiting for the events below a number that the engine may have logged, and delivers
+    /// them without the log, each when all earlier events are finished.
+    pub(super) fn settle(&self, number: u64) {
+        let late: Vec<_> = {
             let mut state = self.state();
-            if let Some(entry @ Entry::Event) = state.entry(number) {
-                *entry = Entry::Unlogged(Box::new(deliver));
-                drop(state);
-                return self.advance();
+            let later = state.in_doubt.split_off(&number);
+            let settled = std::mem::replace(&mut state.in_doubt, later);
+            if settled.is_empty() {
+                return;
             }
-        }
-        deliver();
+            let late = settled.into_iter().filter_map(|(number, deliver)| {
+                state.add_unconfirmed(number);
+                state.add_unlogged(number, deliver)
+            });
+            late.collect()
+        };
+        late.into_iter().for_each(|deliver| deliver());
+        self.advance();
     }
 
     /// Returns the events below a number that the log has accepted and not returned, with their
@@ -258,6 +287,11 @@ impl PublishOrder {
         let returned = state.accepted.remove(&number);
         if let Some(event) = &returned {
             state.accepted_bytes -= event.body.bytes();
+        }
+        if let Some(deliver) = state.in_doubt.remove(&number) {
+            drop(state);
+            drop((deliver, returned));
+            return true;
         }
         if let Some(entry @ Entry::Unlogged(_)) = state.entry(number) {
             let deliver = std::mem::replace(entry, Entry::Event);
@@ -282,6 +316,7 @@ impl PublishOrder {
             state.closed = true;
             state.next()
         };
+        self.settle(next);
         self.give_up(next);
     }
 
@@ -362,6 +397,17 @@ mod tests {
         Err(AdapterError::Engine("no answer".into()))
     }
 
+    /// Publishes an event. Returns its number, and whether it is in doubt.
+    fn publish(
+        order: &PublishOrder,
+        result: Result<Option<Offset>, AdapterError>,
+        deliver: Action,
+    ) -> (u64, bool) {
+        let number = add(order);
+        order.begin_publishing(number);
+        (number, order.end_publishing(&event(), &result, deliver))
+    }
+
     #[test]
     fn actions_wait_for_earlier_events() {
         let (order, seen) = (PublishOrder::new(3, usize::MAX), Arc::default());
@@ -405,61 +451,67 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_delivered_unconfirmed_is_not_delivered_again() {
-        let order = PublishOrder::new(10, usize::MAX);
-        let (first, second) = (add(&order), add(&order));
-        order.begin_publishing(first);
-        assert!(order.end_publishing(&event(), &lost()));
-        order.begin_publishing(second);
-        assert!(!order.end_publishing(&event(), &Ok(Some("2".into()))));
-        assert!(!order.log_returned(first));
-        assert!(order.log_returned(second));
+    fn an_event_in_doubt_is_delivered_by_the_log_or_after_some_time() {
+        let (order, seen) = (PublishOrder::new(10, usize::MAX), Arc::default());
+        let (first, first_in_doubt) = publish(&order, lost(), note(&seen, 0));
+        let (second, second_in_doubt) = publish(&order, lost(), note(&seen, 1));
+        assert!(first_in_doubt && second_in_doubt && seen.lock().unwrap().is_empty());
+        assert!(order.log_returned(first));
+        order.finish(first);
+        order.settle(second + 1);
+        assert_eq!(*seen.lock().unwrap(), [1]);
+        assert!(!order.log_returned(second), "this event was delivered without the log");
+        let (third, _) = publish(&order, lost(), note(&seen, 2));
+        order.give_up(third + 1);
+        order.settle(third + 1);
+        publish(&order, lost(), note(&seen, 3));
+        order.close();
+        assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
     }
 
     #[test]
     fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
         let order = PublishOrder::new(10, usize::MAX);
-        let (first, second) = (add(&order), add(&order));
-        order.begin_publishing(first);
-        assert!(order.log_returned(first));
-        assert!(!order.end_publishing(&event(), &lost()));
-        order.begin_publishing(second);
-        assert!(order.end_publishing(&event(), &lost()), "this event was not returned");
+        let number = add(&order);
+        order.begin_publishing(number);
+        assert!(order.log_returned(number));
+        assert!(!order.end_publishing(&event(), &lost(), || panic!("delivered twice")));
+        order.finish(number);
+        order.settle(number + 1);
     }
 
     #[test]
     fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
-        let order = PublishOrder::new(10, usize::MAX);
+        let (order, seen) = (PublishOrder::new(MAX_REMEMBERED + 5, usize::MAX), Arc::default());
         for refusal in [AdapterError::Away("away".into()), AdapterError::Left] {
-            order.begin_publishing(0);
-            assert!(order.end_publishing(&event(), &Err(refusal)));
+            assert!(!publish(&order, Err(refusal), note(&seen, 1)).1);
             assert!(order.state().unconfirmed.is_empty());
         }
-        for n in 0..MAX_REMEMBERED as u64 + 5 {
-            order.begin_publishing(n);
-            assert!(order.end_publishing(&event(), &lost()));
+        assert_eq!(*seen.lock().unwrap(), [1, 1]);
+        let lost = || publish(&order, lost(), note(&seen, 2)).0;
+        let first = lost();
+        let mut last = first;
+        for _ in 1..MAX_REMEMBERED + 5 {
+            last = lost();
         }
+        order.settle(last + 1);
         assert_eq!(order.state().unconfirmed.len(), MAX_REMEMBERED);
-        assert!(order.log_returned(4), "forgotten");
-        assert!(!order.log_returned(5));
+        assert!(order.log_returned(first + 4), "forgotten");
+        assert!(!order.log_returned(first + 5));
     }
 
     #[test]
     fn an_unlogged_event_waits_for_its_turn_unless_the_log_returns_it_before() {
         let (order, seen) = (PublishOrder::new(10, usize::MAX), Arc::default());
-        let (first, second, third) = (add(&order), add(&order), add(&order));
-        order.begin_publishing(first);
-        assert!(!order.end_publishing(&event(), &Ok(Some("1".into()))));
-        for number in [second, third] {
-            order.begin_publishing(number);
-            assert!(order.end_publishing(&event(), &lost()));
-            order.deliver_unlogged(number, note(&seen, number as u8));
-        }
+        let (first, _) = publish(&order, Ok(Some("1".into())), note(&seen, 0));
+        let (second, _) = publish(&order, lost(), note(&seen, 1));
+        let (third, _) = publish(&order, lost(), note(&seen, 2));
+        order.settle(third + 1);
         assert!(order.log_returned(second), "its response was lost");
         assert!(seen.lock().unwrap().is_empty());
         order.finish(first);
         order.finish(second);
-        assert_eq!(*seen.lock().unwrap(), [third as u8]);
+        assert_eq!(*seen.lock().unwrap(), [2]);
         assert!(!order.log_returned(third));
         assert_eq!(order.state().events, 0);
     }
@@ -467,9 +519,8 @@ mod tests {
     #[test]
     fn an_accepted_event_that_is_late_is_delivered_once_and_the_memory_is_limited() {
         let accept = |order: &PublishOrder| {
-            let number = add(order);
-            order.begin_publishing(number);
-            assert!(!order.end_publishing(&event(), &Ok(Some("1".into()))));
+            let (number, in_doubt) = publish(order, Ok(Some("1".into())), Box::new(|| {}));
+            assert!(!in_doubt);
             number
         };
         let order = PublishOrder::new(10, usize::MAX);
