@@ -3,15 +3,15 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use socketio_client::{
-    AckError, ClientConfig, ClientError, Data, Manager, ManagerEvent, Parser, Reconnection, Socket,
-    SocketConfig, Transport,
+    AckError, ClientConfig, ClientError, ConnectError, Data, DisconnectReason, Manager,
+    ManagerEvent, Parser, Reconnection, Socket, SocketConfig, Transport, Value,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,6 +19,7 @@ use crate::{
     NAMESPACES, RETRIED,
     ledger::{Ledger, Receiver},
     network::Network,
+    payload::{attachments, is_intact},
     random::Random,
 };
 
@@ -34,9 +35,22 @@ pub(crate) struct Client {
     pub(crate) sockets: Vec<Socket>,
     /// The number of the next event to the servers, per namespace.
     next: Vec<Arc<AtomicU32>>,
-    /// The socket that sends its events until they are acked, with the number of its next event.
-    retried: Option<(Socket, Arc<AtomicU32>)>,
+    /// The sockets of the namespaces [`RETRIED`].
+    retried: Vec<Retried>,
+    /// Whether some events have attachments.
+    pub(crate) attaches: bool,
+    /// Whether the client has left on purpose.
+    is_away: Arc<AtomicBool>,
     network: Network,
+}
+
+/// A socket that sends its events again if no ack arrives.
+struct Retried {
+    socket: Socket,
+    /// The number of its next event.
+    next: Arc<AtomicU32>,
+    receiver: Receiver,
+    retries: u32,
 }
 
 impl Client {
@@ -102,31 +116,77 @@ impl Client {
             sockets.push(socket);
         }
         let next = (0..count).map(|_| Arc::default()).collect();
-        Ok(Self { number, manager, sockets, next, retried: None, network: network.clone() })
+        Ok(Self {
+            number,
+            manager,
+            sockets,
+            next,
+            retried: Vec::new(),
+            attaches: false,
+            is_away: Arc::default(),
+            network: network.clone(),
+        })
     }
 
-    /// Opens the socket that sends its events until they are acked.
-    pub(crate) fn open_retried(&mut self) {
+    /// Opens the socket of the next namespace in which events are sent again.
+    pub(crate) fn open_retried(&mut self, retries: u32, ledger: &Ledger) {
+        let at = self.retried.len();
         let config = SocketConfig::default().auth(&Login { client: self.number });
-        let config = config.retries(u32::MAX).ack_timeout(Duration::from_secs(6));
-        let socket = self.manager.socket_with(RETRIED, config);
+        let config = config.retries(retries).ack_timeout(Duration::from_secs(6));
+        let socket = self.manager.socket_with(RETRIED[at], config);
         socket.open();
-        self.retried = Some((socket, Arc::default()));
+        let receiver = (self.number, NAMESPACES.len() + at);
+        if retries < u32::MAX {
+            ledger.limit_attempts(receiver, retries + 1);
+        }
+        self.retried.push(Retried { socket, next: Arc::default(), receiver, retries });
+    }
+
+    /// Connects sockets again that servers have refused or disconnected.
+    pub(crate) fn reopen_sockets(&self, delay: Duration) {
+        for socket in self.all_sockets() {
+            let reopen = |is_away: Arc<AtomicBool>| {
+                move |socket: Socket| {
+                    let is_away = is_away.clone();
+                    tokio::spawn(async move {
+                        sleep(delay).await;
+                        if !is_away.load(Relaxed) {
+                            socket.open();
+                        }
+                    });
+                }
+            };
+            let (refused, disconnected) =
+                (reopen(self.is_away.clone()), reopen(self.is_away.clone()));
+            socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+                if matches!(error, ConnectError::Refused { .. }) {
+                    refused(socket);
+                }
+            });
+            socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+                if reason == DisconnectReason::IoServerDisconnect {
+                    disconnected(socket);
+                }
+            });
+        }
     }
 
     fn all_sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.sockets.iter().chain(self.retried.iter().map(|(socket, _)| socket))
+        self.sockets.iter().chain(self.retried.iter().map(|it| &it.socket))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
         self.all_sockets().all(Socket::is_connected)
     }
 
-    /// Emits the next event that is sent until it is acked.
-    pub(crate) fn emit_retried(&self, awaits_ack: bool, ledger: &Ledger) {
-        let Some((socket, next)) = &self.retried else { return };
-        let from = self.retried_receiver();
-        if !awaits_ack {
+    /// Emits the next event that is sent again if no ack arrives. Without `awaits_ack` only where
+    /// events are sent until they are acked.
+    pub(crate) fn emit_retried(&self, at: usize, awaits_ack: bool, ledger: &Ledger) {
+        let Some(Retried { socket, next, receiver: from, retries }) = self.retried.get(at) else {
+            return;
+        };
+        let (from, is_limited) = (*from, *retries < u32::MAX);
+        if !awaits_ack && !is_limited {
             if let Err(error) = socket.emit("save", &(from.0, next.fetch_add(1, Relaxed))) {
                 ledger.violate(format!("client {from:?} cannot emit: {error}"));
             }
@@ -136,30 +196,23 @@ impl Client {
         let (socket, next, ledger) = (socket.clone(), next.clone(), ledger.clone());
         tokio::spawn(async move {
             let n = next.fetch_add(1, Relaxed);
-            match socket.emit_with_ack::<u32>("save", &(from.0, n)).await {
+            let ack = socket.emit_with_ack::<u32>("save", &(from.0, n)).await;
+            ledger.retries_ended(from, n, ack.is_ok());
+            match ack {
                 Ok(value) if value == n && ledger.was_handled(from, n) => ledger.answered(true),
                 // The handles of the socket have been dropped.
                 Err(AckError::Disconnected) => ledger.answered(false),
+                Err(AckError::Timeout) if is_limited => ledger.answered(false),
                 ack => ledger.violate(format!("acks: client {from:?} got {ack:?} for {n}")),
             }
         });
     }
 
-    /// Checks that servers have handled each event that was sent until it was acked.
+    /// Checks that servers have handled each event whose attempts have not all failed.
     pub(crate) fn check_retried(&self, ledger: &Ledger) {
-        let Some((_, next)) = &self.retried else { return };
-        let (sent, from) = (next.load(Relaxed) as usize, self.retried_receiver());
-        let handled = ledger.handled_count(from);
-        if handled != sent {
-            ledger.violate(format!(
-                "at least once: servers have handled {handled} of {sent} events that client \
-                 {from:?} sends until they are acked"
-            ));
+        for Retried { next, receiver, .. } in &self.retried {
+            ledger.check_retried(*receiver, next.load(Relaxed));
         }
-    }
-
-    fn retried_receiver(&self) -> Receiver {
-        (self.number, NAMESPACES.len())
     }
 
     /// Emits the next event to a server. With a time, an ack is requested.
@@ -174,14 +227,22 @@ impl Client {
         };
         ledger.asked();
         let (socket, next, ledger) = (socket.clone(), next.clone(), ledger.clone());
+        let attaches = self.attaches;
         tokio::spawn(async move {
             let began = Instant::now();
             // The event is sent when the task starts, so it gets its number then.
             let n = next.fetch_add(1, Relaxed);
-            let args = (from.0, n);
             let emitter = socket.timeout(time);
+            let ack = async {
+                if !attaches || n.is_multiple_of(2) {
+                    return emitter.emit_with_ack::<u32>("up", &(from.0, n)).await;
+                }
+                let payload = attachments(n, 97 * n as usize % 3_000);
+                let echo = emitter.emit_with_ack("echo", &(from.0, n, &payload)).await;
+                echo.map(|(value, echo): (u32, Value)| if echo == payload { value } else { !n })
+            };
             // The timer of the ack has to end before this one.
-            let ack = timeout(2 * time, emitter.emit_with_ack::<u32>("up", &args)).await;
+            let ack = timeout(2 * time, ack).await;
             match ack {
                 Ok(Ok(value)) if value == n && ledger.was_handled(from, n) => {
                     ledger.answered(true);
@@ -199,10 +260,12 @@ impl Client {
     }
 
     pub(crate) fn leave(&self) {
+        self.is_away.store(true, Relaxed);
         self.all_sockets().for_each(Socket::disconnect);
     }
 
     pub(crate) fn come_back(&self) {
+        self.is_away.store(false, Relaxed);
         self.network.retarget(self.number);
         self.all_sockets().for_each(Socket::open);
     }
@@ -214,11 +277,15 @@ fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
         on_connect.client_connected(receiver, socket.is_recovered());
         async {}
     });
-    socket.on("down", move |Data((stream, n, _)): Data<(usize, u32, String)>| {
+    socket.on("down", move |Data((stream, n, payload)): Data<(usize, u32, Value)>| {
+        if !is_intact(&payload, n) {
+            on_event.violate(format!("client {receiver:?} received {n} of {stream} damaged"));
+        }
         on_event.received(receiver, stream, n);
         async {}
     });
     socket.on("ask", move || async move { receiver.0 });
+    socket.on("return", |Data(payload): Data<Value>| async move { payload });
     let on_reliable = ledger.clone();
     socket.on("pay", move |Data((sequence, n, millis)): Data<(usize, u32, u64)>| {
         on_reliable.handled_reliable(receiver, sequence, n);

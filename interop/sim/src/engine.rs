@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::random::Random;
 
-/// How the engine's calls behave while a node cannot reach it.
+/// How the engine's calls behave while a node cannot reach it, or their responses are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Partition {
     /// Its calls fail.
@@ -29,21 +29,27 @@ pub(crate) enum Partition {
     Stuck,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether a node reaches the engine. `tokio::sync::watch` would wake its receivers in a random
 /// order.
 #[derive(Default)]
 struct Reach {
     partition: Mutex<Option<Partition>>,
+    /// How the engine's responses to calls that it has executed are lost.
+    lost_responses: Mutex<Option<Partition>>,
     changed: Notify,
 }
 
 impl Reach {
     fn partition(&self) -> Option<Partition> {
-        *self.partition.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.partition)
     }
 
     fn set(&self, partition: Option<Partition>) {
-        *self.partition.lock().unwrap_or_else(PoisonError::into_inner) = partition;
+        *lock(&self.partition) = partition;
         self.changed.notify_waiters();
     }
 
@@ -79,7 +85,7 @@ impl Engine {
         let messages = Arc::<Mutex<Vec<mpsc::UnboundedSender<MemoryMessage>>>>::default();
         let senders = messages.clone();
         cluster.on_message(move |message| {
-            let senders = senders.lock().unwrap_or_else(PoisonError::into_inner);
+            let senders = lock(&senders);
             if let Some(sender) = senders.get(message.to) {
                 let _ = sender.send(message);
             }
@@ -92,7 +98,7 @@ impl Engine {
     pub(crate) fn adapter(&mut self) -> Arc<Access> {
         let (sender, mut messages) = mpsc::unbounded_channel::<MemoryMessage>();
         let server = {
-            let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut messages = lock(&self.messages);
             messages.push(sender);
             messages.len() - 1
         };
@@ -118,10 +124,7 @@ impl Engine {
     /// Returns a program that publishes on the bus without a server.
     pub(crate) fn publisher(&self) -> Publisher {
         // The engine delivers nothing to it.
-        self.messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(mpsc::unbounded_channel().0);
+        lock(&self.messages).push(mpsc::unbounded_channel().0);
         Publisher { adapter: self.cluster.adapter(), latency: self.latency }
     }
 
@@ -175,6 +178,21 @@ impl Gate {
         self.reach.reached().await;
         Ok(())
     }
+
+    /// Returns the response to a call that the engine has executed, unless it is lost.
+    async fn respond<T>(&self, result: Result<T, AdapterError>) -> Result<T, AdapterError> {
+        loop {
+            let changed = self.reach.changed.notified();
+            let lost = *lock(&self.reach.lost_responses);
+            match lost {
+                None => return result,
+                Some(Partition::Refusing) => {
+                    return Err(AdapterError::Engine("the response is lost".into()));
+                }
+                Some(Partition::Stuck) => changed.await,
+            }
+        }
+    }
 }
 
 /// A node's access to the engine.
@@ -190,10 +208,16 @@ impl Access {
         self.gate.reach.set(partition);
     }
 
+    pub(crate) fn lose_responses(&self, lost: Option<Partition>) {
+        *lock(&self.gate.reach.lost_responses) = lost;
+        self.gate.reach.changed.notify_waiters();
+    }
+
     /// Cuts the node off for good.
     pub(crate) fn kill(&self) {
         self.adapter.kill();
         self.partition(None);
+        self.lose_responses(None);
     }
 }
 
@@ -234,7 +258,7 @@ impl Link for GatedLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.link.publish(message).await
+            self.gate.respond(self.link.publish(message).await).await
         })
     }
 
@@ -245,14 +269,14 @@ impl Link for GatedLink {
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.link.reply(to, message).await
+            self.gate.respond(self.link.reply(to, message).await).await
         })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.link.count().await
+            self.gate.respond(self.link.count().await).await
         })
     }
 
@@ -291,14 +315,14 @@ impl SessionStore for GatedStore {
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.store.persist(session, ttl).await
+            self.gate.respond(self.store.persist(session, ttl).await).await
         })
     }
 
     fn forget<'a>(&'a self, pid: &'a str, epoch: u64) -> BoxFuture<'a, Result<(), AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.store.forget(pid, epoch).await
+            self.gate.respond(self.store.forget(pid, epoch).await).await
         })
     }
 
@@ -310,7 +334,7 @@ impl SessionStore for GatedStore {
     ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            self.store.take(pid, offset, gone).await
+            self.gate.respond(self.store.take(pid, offset, gone).await).await
         })
     }
 
@@ -322,7 +346,8 @@ impl SessionStore for GatedStore {
         Box::pin(async move {
             self.gate.pass().await?;
             // Pages are small, so that there are several.
-            self.store.missed(offset, PageSize { packets: size.packets.min(3), ..size }).await
+            let size = PageSize { packets: size.packets.min(3), ..size };
+            self.gate.respond(self.store.missed(offset, size).await).await
         })
     }
 

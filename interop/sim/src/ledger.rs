@@ -25,6 +25,8 @@ pub(crate) type Receiver = (usize, usize);
 pub(crate) enum Audience {
     /// The sockets of a namespace that are in a room.
     Room(usize, String),
+    /// The same, but events are dropped for sockets that cannot be sent them at once.
+    Volatile(usize, String),
     /// One socket of one connection.
     Socket(usize),
 }
@@ -55,6 +57,12 @@ struct State {
     /// How often each client's socket has connected.
     connects: BTreeMap<Receiver, usize>,
     reliable: Vec<ReliableSequence>,
+    /// The events of clients that are sent a limited number of times.
+    limited: BTreeMap<Receiver, Limited>,
+    /// The number of the next event of each node to the others.
+    gossips: BTreeMap<Origin, u32>,
+    /// The number of the last event that a node has handled of another one.
+    heard: BTreeMap<(Origin, Origin), u32>,
     counts: Counts,
     /// For how long the process stood still.
     stood_still: Duration,
@@ -64,6 +72,9 @@ struct State {
 struct Stream {
     origin: Origin,
     direct: bool,
+    /// Whether a client that changes nodes may get an event twice: its node delivers it at once,
+    /// and the other one when the engine has it.
+    volatile: bool,
     /// Whether the recipients stay the same in their session.
     complete: bool,
     sent: Vec<Instant>,
@@ -74,6 +85,19 @@ struct ReliableSequence {
     receiver: Receiver,
     /// The number of the last handled event, and the connection of the client that handled it.
     last: Option<(u32, usize)>,
+}
+
+/// Events of a client that are sent a limited number of times, each after the end of the one before.
+#[derive(Default)]
+struct Limited {
+    /// How often each may be sent.
+    limit: u32,
+    /// How often servers have handled each event.
+    attempts: BTreeMap<u32, u32>,
+    /// The number of events that have ended.
+    ended: u32,
+    /// The events that got no ack.
+    failed: BTreeSet<u32>,
 }
 
 /// A period in which events of a node, or of all nodes, may be lost.
@@ -142,10 +166,15 @@ impl Ledger {
         let state = &mut *self.state();
         let next = state.streams.len();
         let direct = matches!(audience, Audience::Socket(_));
-        let complete = !matches!(&audience, Audience::Room(_, room) if room == CHANGING);
+        let volatile = matches!(audience, Audience::Volatile(..));
+        let complete = match &audience {
+            Audience::Room(_, room) => room != CHANGING,
+            Audience::Volatile(..) => false,
+            Audience::Socket(_) => true,
+        };
         let id = *state.by_source.entry((origin, audience)).or_insert(next);
         if id == next {
-            state.streams.push(Stream { origin, direct, complete, sent: Vec::new() });
+            state.streams.push(Stream { origin, direct, volatile, complete, sent: Vec::new() });
         }
         (id, state.streams[id].sent.len() as u32)
     }
@@ -180,7 +209,7 @@ impl Ledger {
             return;
         }
         state.note(format!("client {receiver:?} receives {n} of stream {stream}"));
-        let Some(Stream { origin, direct, complete, sent }) = state.streams.get(stream) else {
+        let Some(Stream { origin, direct, complete, sent, .. }) = state.streams.get(stream) else {
             return state.violate(format!("client {receiver:?} received an unknown stream"));
         };
         if n as usize >= sent.len() {
@@ -220,11 +249,12 @@ impl Ledger {
         let state = &mut *self.state();
         state.note(format!("client {receiver:?} is connected, recovered: {recovered}"));
         *state.connects.entry(receiver).or_default() += 1;
-        if !recovered {
-            let State { received, streams, .. } = state;
-            let positions = received.entry(receiver).or_default();
-            positions.retain(|stream, _| streams[*stream].direct);
-        }
+        let State { received, streams, .. } = state;
+        let positions = received.entry(receiver).or_default();
+        positions.retain(|stream, _| match &streams[*stream] {
+            Stream { volatile: true, .. } => false,
+            stream => recovered || stream.direct,
+        });
     }
 
     /// A server has connected a socket. Returns the number of the connection.
@@ -280,14 +310,75 @@ impl Ledger {
         let handled = state.handled.entry(from).or_default();
         let next = handled.len() as u32;
         handled.insert(n);
-        if n > next {
+        if let Some(limited) = state.limited.get_mut(&from) {
+            let attempts = limited.attempts.entry(n).or_default();
+            *attempts += 1;
+            if *attempts > limited.limit {
+                let limit = limited.limit;
+                state.violate(format!("client {from:?} sent {n} more than {limit} times"));
+            }
+        } else if n > next {
             state.violate(format!("at least once: client {from:?} sent {n} without {next}"));
         }
     }
 
-    /// Returns the number of different events of a client that servers have handled.
-    pub(crate) fn handled_count(&self, from: Receiver) -> usize {
-        self.state().handled.get(&from).map_or(0, BTreeSet::len)
+    /// From now on a client sends each event at most so often.
+    pub(crate) fn limit_attempts(&self, from: Receiver, limit: u32) {
+        self.state().limited.insert(from, Limited { limit, ..Limited::default() });
+    }
+
+    /// A client has an ack of an event, or sends it no more.
+    pub(crate) fn retries_ended(&self, from: Receiver, n: u32, acked: bool) {
+        let state = &mut *self.state();
+        state.note(format!("client {from:?} has an ack of {n}: {acked}"));
+        let Some(limited) = state.limited.get_mut(&from) else { return };
+        let next = limited.ended;
+        limited.ended += 1;
+        if !acked {
+            limited.failed.insert(n);
+        }
+        if n != next {
+            state.violate(format!("order: {n} of client {from:?} ended before {next}"));
+        }
+    }
+
+    /// Checks that each event of a client has ended, and that servers have handled those that have
+    /// not failed.
+    pub(crate) fn check_retried(&self, from: Receiver, sent: u32) {
+        let state = &mut *self.state();
+        let State { handled, limited, .. } = state;
+        let (handled, limited) = (handled.entry(from).or_default(), limited.get(&from));
+        let is_over = |n: &u32| {
+            handled.contains(n) || limited.is_some_and(|limited| limited.failed.contains(n))
+        };
+        if let Some(n) = (0..sent).find(|n| !is_over(n)) {
+            state.violate(format!("at least once: no server has handled {n} of client {from:?}"));
+        } else if let Some(limited) = limited
+            && limited.ended != sent
+        {
+            let ended = limited.ended;
+            state.violate(format!("{ended} of {sent} events of client {from:?} have ended"));
+        }
+    }
+
+    /// Returns the number of a node's next event to the other nodes.
+    pub(crate) fn next_gossip(&self, from: Origin) -> u32 {
+        let state = &mut *self.state();
+        let next = state.gossips.entry(from).or_default();
+        *next += 1;
+        *next
+    }
+
+    /// A node handles an event of another one.
+    pub(crate) fn gossip(&self, to: Origin, from: Origin, n: u32) {
+        let state = &mut *self.state();
+        state.note(format!("node {to:?} handles {n} of node {from:?}"));
+        let before = state.heard.insert((to, from), n);
+        if to == from || before.is_some_and(|before| before >= n) {
+            state.violate(format!(
+                "at most once, in order: node {to:?} handled {n} of node {from:?} after {before:?}"
+            ));
+        }
     }
 
     /// Returns the number of a new sequence of reliable events.

@@ -10,10 +10,10 @@
 
 mod client;
 mod engine;
-mod extras;
 mod ledger;
 mod network;
 mod node;
+mod payload;
 mod plan;
 mod random;
 mod world;
@@ -24,9 +24,9 @@ pub use ledger::Counts;
 
 const NAMESPACES: [&str; 2] = ["/", "/chat"];
 
-/// The namespace in which clients send their events until they are acked. To the ledger its number
-/// follows those of the others.
-const RETRIED: &str = "/retried";
+/// The namespaces in which clients send their events again if no ack arrives: until one arrives, and
+/// a limited number of times. To the ledger their numbers follow those of the others.
+const RETRIED: [&str; 2] = ["/retried", "/limited"];
 
 /// The result of a run without a violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct Options {
     /// Whether nodes neither crash, nor are drained, nor sleep. Such a run is exactly the same each
     /// time.
     pub nodes_stay: bool,
-    /// Whether the workloads of `extras` are left out. Seeds that were found without them keep their
+    /// Whether the workloads and faults of `extras` are left out. Seeds that were found without them keep their
     /// runs.
     pub basic: bool,
 }

@@ -1,13 +1,17 @@
 //! A server of ours, with the handlers of the workload.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
 use engineio_server::internal::serve_stream;
 use socketio_server::{
-    Auth, ClusterLimits, Data, Recovery, Server, ServerConfig, Socket, TurnLimits, WeakSocket,
+    Auth, ClusterLimits, Data, HandlerError, Recovery, Server, ServerConfig, Socket, TurnLimits,
+    Value, WeakSocket,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -17,6 +21,7 @@ use crate::{
     engine::{Access, Engine},
     ledger::{Audience, Ledger, Origin},
     network::{End, Network},
+    payload::attachments,
     plan::Plan,
     random::Random,
 };
@@ -51,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) access: Option<Arc<Access>>,
     pub(crate) sockets: Sockets,
     stop: Arc<watch::Sender<bool>>,
+    /// Whether some events have attachments.
+    pub(crate) attaches: bool,
 }
 
 /// The wall clock. It only moves when the machine slept, because the server compares it with the
@@ -60,11 +67,11 @@ pub(crate) struct WallClock(Arc<Mutex<Duration>>);
 
 impl WallClock {
     pub(crate) fn sleep(&self, time: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += time;
+        *lock(&self.0) += time;
     }
 
     fn now(&self) -> SystemTime {
-        let slept = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slept = *lock(&self.0);
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + slept
     }
 }
@@ -130,39 +137,61 @@ impl Node {
                 });
             })),
         );
-        Self { io, origin, access, sockets, stop }
+        Self { io, origin, access, sockets, stop, attaches: false }
     }
 
-    /// Handles the events that clients send until they are acked.
+    /// Handles the events that clients send again if no ack arrives.
     pub(crate) fn listen_retried(&self, ledger: &Ledger, random: Random) {
-        let (namespace, origin) = (self.io.of(RETRIED), self.origin);
-        let on_connection = ledger.clone();
-        namespace.on_connection(move |socket: Socket, Auth(Login { client }): Auth<Login>| {
-            let from = (client, NAMESPACES.len());
-            let connection = on_connection.server_connected(origin, from, socket.recovered());
-            socket.set_data(ConnectionNumber(connection));
-            async {}
-        });
-        let (on_event, random) = (ledger.clone(), Mutex::new(random));
-        namespace.on("save", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
-            let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
-            on_event.handled_retried(connection, (client, NAMESPACES.len()), n);
-            let delay = {
-                let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
-                random.chance(20).then(|| random.millis(1..1000))
-            };
-            async move {
-                if let Some(delay) = delay {
-                    sleep(delay).await;
+        let (origin, random) = (self.origin, Arc::new(Mutex::new(random)));
+        for (at, name) in RETRIED.iter().enumerate() {
+            let (namespace, nsp) = (self.io.of(name), NAMESPACES.len() + at);
+            let on_connection = ledger.clone();
+            namespace.on_connection(move |socket: Socket, Auth(Login { client }): Auth<Login>| {
+                let recovered = socket.recovered();
+                let connection = on_connection.server_connected(origin, (client, nsp), recovered);
+                socket.set_data(ConnectionNumber(connection));
+                async {}
+            });
+            let (on_event, random) = (ledger.clone(), random.clone());
+            namespace.on("save", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
+                let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
+                on_event.handled_retried(connection, (client, nsp), n);
+                let pause = pause(&random, 20, 1000);
+                async move {
+                    pause.await;
+                    n
                 }
-                n
-            }
-        });
+            });
+        }
+    }
+
+    /// Delays some clients in a middleware, and refuses some of them while `refuses` is set.
+    pub(crate) fn guard(&self, refuses: &Arc<AtomicBool>, random: Random) {
+        let random = Arc::new(Mutex::new(random));
+        for name in NAMESPACES.iter().chain(&RETRIED) {
+            let (random, refuses) = (random.clone(), refuses.clone());
+            self.io.of(name).use_(move || {
+                let is_refused = refuses.load(Relaxed) && lock(&random).chance(10);
+                let pause = pause(&random, 30, 3000);
+                async move {
+                    pause.await;
+                    if is_refused { Err(HandlerError::public("refused")) } else { Ok(()) }
+                }
+            });
+        }
+    }
+
+    /// Handles events of other nodes.
+    pub(crate) fn listen_to_nodes(&self, ledger: &Ledger) {
+        let (ledger, to) = (ledger.clone(), self.origin);
+        let gossip = move |Data((from, n)): Data<(Origin, u32)>| ledger.gossip(to, from, n);
+        self.io.on_server_side("gossip", gossip);
+        self.io.on_server_side("roll call", move || to);
     }
 
     /// The sockets that are connected, with their connection, client and namespace.
     pub(crate) fn connected(&self) -> Vec<(Socket, usize, usize, usize)> {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sockets = lock(&self.sockets);
         sockets.retain(|(socket, ..)| socket.upgrade().is_some());
         let known = sockets.iter().filter_map(|(socket, connection, client, nsp)| {
             Some((socket.upgrade()?, *connection, *client, *nsp))
@@ -184,8 +213,15 @@ impl Node {
         pad: &str,
     ) {
         let (stream, n) = ledger.stream(self.origin, audience.clone());
-        let args = (stream, n, pad);
+        let payload = match self.attaches && n.is_multiple_of(3) {
+            true => attachments(n, pad.len()),
+            false => Value::String(pad.to_owned()),
+        };
+        let args = (stream, n, payload);
         let result = match (audience, to) {
+            (Audience::Volatile(nsp, room), _) => {
+                self.io.of(NAMESPACES[*nsp]).to(room.clone()).volatile().emit("down", &args)
+            }
             (Audience::Room(nsp, room), _) => {
                 self.io.of(NAMESPACES[*nsp]).to(room.clone()).emit("down", &args)
             }
@@ -256,23 +292,49 @@ fn listen(
         let connection = on_connection.server_connected(origin, (client, nsp), socket.recovered());
         socket.set_data(ConnectionNumber(connection));
         let known = (socket.downgrade(), connection, client, nsp);
-        sockets.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+        lock(&sockets).push(known);
         let joined = if socket.recovered() { Ok(()) } else { socket.join(rooms(client)) };
         async move { Ok(joined?) }
     });
     let (on_event, random) = (ledger.clone(), Mutex::new(random));
-    namespace.on("up", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
+    let handle = Arc::new(move |socket: &Socket, client, n| {
         let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
         on_event.handled(connection, (client, nsp), n);
-        let delay = {
-            let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
-            random.chance(30).then(|| random.millis(1..2000))
-        };
+        pause(&random, 30, 2000)
+    });
+    let handle_up = handle.clone();
+    namespace.on("up", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
+        let pause = handle_up(&socket, client, n);
         async move {
-            if let Some(delay) = delay {
-                sleep(delay).await;
-            }
+            pause.await;
             n
         }
     });
+    namespace.on("echo", move |socket: Socket, Data((client, n, payload)): Data<Echo>| {
+        let pause = handle(&socket, client, n);
+        async move {
+            pause.await;
+            (n, payload)
+        }
+    });
+}
+
+/// The arguments of an event that is returned: the client, the number and the payload.
+type Echo = (usize, u32, Value);
+
+/// In some of 100 cases, waits for less than this number of milliseconds.
+fn pause(random: &Mutex<Random>, percent: usize, limit: usize) -> impl Future<Output = ()> + use<> {
+    let delay = {
+        let mut random = lock(random);
+        random.chance(percent).then(|| random.millis(1..limit))
+    };
+    async move {
+        if let Some(delay) = delay {
+            sleep(delay).await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

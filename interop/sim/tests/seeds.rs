@@ -38,6 +38,13 @@ fn a_client_that_missed_as_much_as_its_queue_holds_connects_to_both_namespaces()
     assert_eq!(violations([107_025], basic()), [""; 0]);
 }
 
+/// The engine has logged the event. Its node did not know, and delivered it without an offset.
+#[test]
+fn an_event_whose_response_was_lost_reaches_no_client_twice() {
+    let seeds = [232, 294, 720, 806, 810, 1071, 1188, 1869, 2068, 2147];
+    assert_eq!(violations(seeds, Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], basic()), [""; 0]);

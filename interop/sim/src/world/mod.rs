@@ -1,20 +1,23 @@
 //! A run: the troubles and the workload, step by step, and the checks after each round.
 
+mod extras;
+mod faults;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use socketio_server::{BroadcastAckError, Parser};
 use tokio::{
     runtime::Handle,
-    time::{Instant, advance, sleep},
+    time::{Instant, sleep},
 };
 
+use self::extras::{EMITTER, Extras};
 use crate::{
     NAMESPACES, Options, Outcome, RETRIED, Violation,
     client::Client,
-    engine::{Access, Engine, Partition},
-    extras::{EMITTER, Extras},
+    engine::{Access, Engine},
     ledger::{Audience, LOSS_TIME, Ledger},
-    network::{Failure, Network, Side},
+    network::Network,
     node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
     plan::{Bus, Plan},
     random::Random,
@@ -55,6 +58,8 @@ enum Later {
     Reach(usize, Arc<Access>),
     Unblock(usize, usize),
     ComeBack(usize),
+    /// The engine's responses arrive again.
+    Respond(Arc<Access>),
 }
 
 pub(crate) async fn run(seed: u64, options: Options) -> Result<Outcome, Violation> {
@@ -122,13 +127,12 @@ async fn live(
     for number in 0..world.plan.clients {
         let mut client =
             Client::start(number, world.plan.parser, &world.network, ledger, &mut world.random)?;
-        if world.extras.reliable {
-            client.open_retried();
-        }
+        world.extras.set_up_client(&mut client, ledger);
         world.clients.push(client);
     }
     for _ in 0..world.plan.rounds {
         world.network.make_faulty();
+        world.extras.refuse_clients(true);
         for _ in 0..world.plan.steps {
             world.step().await;
             if ledger.violation().is_some() {
@@ -151,7 +155,7 @@ impl World {
         let origin = (node, self.starts[node]);
         self.starts[node] += 1;
         let (engine, random) = (self.engine.as_mut(), self.random.fork());
-        let started = Node::start(
+        let mut started = Node::start(
             &self.plan,
             origin,
             engine,
@@ -160,9 +164,7 @@ impl World {
             &self.clock,
             random,
         );
-        if self.extras.reliable {
-            started.listen_retried(&self.ledger, self.extras.fork());
-        }
+        self.extras.set_up_node(&mut started, &self.ledger);
         self.nodes[node] = Some(started);
     }
 
@@ -185,6 +187,7 @@ impl World {
                     let losing_node = self.losing_node(node);
                     self.ledger.end_losses(losing_node, LOSS_TIME);
                 }
+                Later::Respond(access) => access.lose_responses(None),
                 Later::Unblock(client, node) => self.network.block(client, node, false),
                 Later::ComeBack(client) => {
                     self.away.remove(&client);
@@ -207,6 +210,7 @@ impl World {
         if self.random.chance(35) {
             self.trouble().await;
         }
+        self.lose_responses();
         for _ in 0..self.random.below(4) {
             self.work();
         }
@@ -214,119 +218,6 @@ impl World {
         for node in self.nodes.iter().flatten() {
             node.check_limits(&self.ledger);
         }
-    }
-
-    async fn trouble(&mut self) {
-        let kind = self.random.below(13);
-        if self.plan.troubles & (1 << kind) == 0 {
-            return;
-        }
-        let client = self.random.below(self.clients.len());
-        let node = self.random.below(self.nodes.len());
-        let note = |text: String| self.ledger.note(format!("TROUBLE {text}"));
-        match kind {
-            0 | 1 => {
-                note(format!("cuts client {client}"));
-                self.network.fail(client, Failure::Cut);
-            }
-            2 => {
-                note(format!("silences client {client}"));
-                self.network.fail(client, Failure::Silence);
-            }
-            3 => {
-                note(format!("client {client} alone gets an error"));
-                self.network.fail(client, Failure::HalfOpen(Side::Client));
-            }
-            4 => {
-                note(format!("the server of client {client} alone gets an error"));
-                self.network.fail(client, Failure::HalfOpen(Side::Server));
-            }
-            5 => {
-                let time = self.random.millis(100..15_000);
-                note(format!("stalls client {client} for {time:?}"));
-                self.network.stall(client, time);
-            }
-            6 => {
-                note(format!("client {client} has another network"));
-                self.network.retarget(client);
-                self.clients[client].manager.network_changed();
-            }
-            7 => {
-                note(format!("client {client} cannot reach node {node}"));
-                self.network.block(client, node, true);
-                self.later(500..20_000, Later::Unblock(client, node));
-            }
-            8 => {
-                let partition = [Partition::Refusing, Partition::Stuck][self.random.below(2)];
-                note(format!("node {node} cannot reach the engine: {partition:?}"));
-                let access = self.nodes[node].as_ref().and_then(|node| node.access.clone());
-                if let Some(access) = access {
-                    access.partition(Some(partition));
-                    self.ledger.begin_losses(self.losing_node(node));
-                    self.later(200..15_000, Later::Reach(node, access));
-                }
-            }
-            9 => self.crash(node),
-            10 => self.drain(node),
-            11 => self.jump().await,
-            _ if self.random.chance(50) => {
-                note(format!("client {client} is slow"));
-                self.network.slow(client, true);
-                self.network.fail(client, Failure::Cut);
-            }
-            _ if self.away.insert(client) => {
-                note(format!("client {client} leaves"));
-                self.clients[client].leave();
-                self.later(50..10_000, Later::ComeBack(client));
-            }
-            _ => {}
-        }
-    }
-
-    /// A clock jumps: that of the process, which did not run for a while, or the wall clock.
-    async fn jump(&mut self) {
-        if self.random.chance(50) {
-            let time = self.random.millis(500..8_000);
-            self.ledger.stands_still(time);
-            advance(time).await;
-        } else {
-            self.ledger.note("TROUBLE the machine slept for an hour");
-            self.clock.sleep(Duration::from_secs(3600));
-        }
-    }
-
-    /// Ends a node without a word. Nobody hears what is left of it.
-    fn crash(&mut self, node: usize) {
-        let Some(former) = self.nodes[node].take() else { return };
-        let sides = [Failure::Cut, Failure::Silence, Failure::HalfOpen(Side::Client)];
-        let failure = sides[self.random.below(3)];
-        self.ledger.note(format!("TROUBLE node {node} crashes: {failure:?}"));
-        self.ledger.begin_losses(Some(node));
-        self.ledger.end_losses(Some(node), Duration::ZERO);
-        if let Some(access) = &former.access {
-            access.kill();
-        }
-        self.network.listen(node, None);
-        self.network.fail_node(node, failure);
-        former.io.close();
-        former.stop();
-        self.former.push(former);
-        self.later(200..10_000, Later::Start(node));
-    }
-
-    /// Replaces a node.
-    fn drain(&mut self, node: usize) {
-        let Some(former) = self.nodes[node].take() else { return };
-        self.ledger.note(format!("TROUBLE node {node} is drained"));
-        let (io, ledger) = (former.io.clone(), self.ledger.clone());
-        tokio::spawn(async move {
-            // Within a longer time, sessions would close at random moments.
-            io.drain(Duration::ZERO).await;
-            io.ended().await;
-            ledger.note(format!("node {node} has ended"));
-        });
-        self.former.push(former);
-        self.later(8_000..15_000, Later::Start(node));
     }
 
     /// A piece of the workload.
@@ -420,6 +311,7 @@ impl World {
         self.ledger.note("PEACE");
         self.end_troubles(true);
         self.network.heal();
+        self.extras.refuse_clients(false);
         sleep(CONNECTED).await;
     }
 
@@ -433,6 +325,7 @@ impl World {
         if self.ledger.violation().is_some() {
             return;
         }
+        self.extras.check_sockets(&self.nodes, &self.clients, &self.ledger).await;
         let mut awaited = Vec::new();
         for nsp in 0..NAMESPACES.len() {
             if self.extras.emit(nsp, "all", 0) {
@@ -503,7 +396,7 @@ impl World {
         let Some(engine) = &self.engine else { return };
         for node in self.nodes.iter().flatten().chain(&self.former) {
             let Some(access) = &node.access else { continue };
-            let names = NAMESPACES.iter().chain([&RETRIED]);
+            let names = NAMESPACES.iter().chain(&RETRIED);
             for nsp in names.filter(|nsp| engine.has_member(access, nsp)) {
                 let origin = node.origin;
                 self.ledger.violate(format!("nothing left: node {origin:?} is a member of {nsp}"));
