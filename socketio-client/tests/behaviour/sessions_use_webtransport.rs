@@ -246,8 +246,10 @@ async fn a_session_whose_datagrams_are_blocked_returns_over_tcp() {
         let _ = sender.send(number);
         async move { number }
     });
+    // On a busy machine, a WebSocket could be open before WebTransport has used its head start.
+    let transports = [Transport::Polling, Transport::WebTransport];
     let manager = site.manager_of(|config| {
-        config.socket(|socket| socket.retries(5)).engine(|engine| engine.transports(TRANSPORTS))
+        config.socket(|socket| socket.retries(5)).engine(|engine| engine.transports(transports))
     });
     let mut upgrades = upgrades(&manager);
     let socket = manager.socket("/");
@@ -276,7 +278,7 @@ async fn a_session_whose_datagrams_are_blocked_returns_over_tcp() {
     }
     assert_eq!(disconnects.rest(), ["ping timeout"]);
     assert!(socket.is_recovered());
-    assert_eq!(upgrades.next().await, Transport::WebSocket);
+    assert_eq!(manager.transport(), Some(Transport::Polling));
     // An event whose ack was lost arrives again.
     let mut arrived = numbers.rest();
     arrived.dedup();
