@@ -28,9 +28,8 @@ async fn sender(
             socket.emit("n", &(number + SENDERS, count)).unwrap();
         }
         count += 1;
-        // Sends at a pace that the nodes can follow, also without optimization on a busy machine. The
-        // node that delivers the messages of the others sends nothing itself until it has caught up.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        // Sends at a pace that the clients can follow.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     count
 }

@@ -1,9 +1,10 @@
 //! A cluster of servers in one process, for tests and for programs that run several servers.
 
 mod log;
+mod outbox;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -11,7 +12,10 @@ use std::{
 
 use bytes::Bytes;
 
-use self::log::{Log, number};
+use self::{
+    log::{Log, number},
+    outbox::{Delivery, Outbox},
+};
 use crate::{
     adapter::{
         BoxFuture, ClusterAdapter, ClusterMember, Discovery, Heartbeats, Inbox, Link, RoomInterest,
@@ -53,10 +57,8 @@ struct State {
     members: Vec<Member>,
     handler: Option<Arc<MessageHandler>>,
     log: Option<Log>,
-    /// With a log: the messages to deliver, in the order of the log, and whether a thread is
-    /// delivering them.
-    outbox: VecDeque<MemoryMessage>,
-    delivering: bool,
+    /// With a log: the messages to deliver.
+    outbox: Outbox,
 }
 
 type MessageHandler = dyn Fn(MemoryMessage) + Send + Sync;
@@ -196,15 +198,30 @@ impl Bus {
     }
 
     /// Sends a message to all other nodes of the namespace, or to one of them.
-    fn send(
+    async fn send(
+        self: &Arc<Self>,
+        from: (usize, &ClusterMember),
+        to: Option<&NodeId>,
+        message: &Message,
+    ) -> Result<Option<Offset>, AdapterError> {
+        let (offset, through) = self.append(from, to, message)?;
+        if let Some(through) = through {
+            Delivery { bus: self, through }.await;
+        }
+        Ok(offset)
+    }
+
+    /// Delivers a message, or appends it to the outbox. Returns its offset, and the message through
+    /// which the outbox is to be delivered.
+    fn append(
         self: &Arc<Self>,
         (server, node): (usize, &ClusterMember),
         to: Option<&NodeId>,
         message: &Message,
-    ) -> Result<Option<Offset>, AdapterError> {
+    ) -> Result<(Option<Offset>, Option<u64>), AdapterError> {
         let room = message.body.only_room().filter(|_| self.room_channels);
         let wire = message.encode();
-        let (offset, messages, handler) = {
+        let (offset, messages) = {
             let mut guard = self.state();
             let state = &mut *guard;
             if !state.members.iter().any(|other| other.node == *node) {
@@ -232,41 +249,22 @@ impl Bus {
                 })
                 .collect();
             if self.keeps_log {
-                state.outbox.extend(messages);
-                drop(guard);
-                self.deliver_in_order();
-                return Ok(offset);
+                return Ok((offset, Some(state.outbox.append(messages))));
             }
-            (offset, messages, state.handler.clone())
+            (offset, messages)
         };
         for message in messages {
-            match &handler {
-                Some(handler) => handler(message),
-                None => message.deliver(),
-            }
+            self.deliver(message);
         }
-        Ok(offset)
+        Ok((offset, None))
     }
 
-    /// Delivers the messages in the order of the log. The first thread also delivers what other
-    /// threads append in the meantime.
-    fn deliver_in_order(&self) {
-        if std::mem::replace(&mut self.state().delivering, true) {
-            return;
-        }
-        loop {
-            let (message, handler) = {
-                let mut state = self.state();
-                let Some(message) = state.outbox.pop_front() else {
-                    state.delivering = false;
-                    return;
-                };
-                (message, state.handler.clone())
-            };
-            match &handler {
-                Some(handler) => handler(message),
-                None => message.deliver(),
-            }
+    /// Passes a message to the handler, or delivers it if there is none.
+    fn deliver(&self, message: MemoryMessage) {
+        let handler = self.state().handler.clone();
+        match handler {
+            Some(handler) => handler(message),
+            None => message.deliver(),
         }
     }
 }
@@ -335,7 +333,7 @@ impl MemoryLink {
 
 impl Link for MemoryLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
-        Box::pin(async move { self.bus.send((self.server, &self.node), None, &message) })
+        Box::pin(async move { self.bus.send((self.server, &self.node), None, &message).await })
     }
 
     fn reply<'a>(
@@ -343,9 +341,9 @@ impl Link for MemoryLink {
         to: &'a NodeId,
         message: Message,
     ) -> BoxFuture<'a, Result<(), AdapterError>> {
-        Box::pin(
-            async move { self.bus.send((self.server, &self.node), Some(to), &message).map(drop) },
-        )
+        Box::pin(async move {
+            self.bus.send((self.server, &self.node), Some(to), &message).await.map(drop)
+        })
     }
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
