@@ -104,6 +104,7 @@ macro_rules! functions {
 
         impl<Context, $($argument: Extract<Context>),*> ExtractAll<Context> for ($($argument,)*) {
             #[allow(unused_variables, reason = "without arguments nothing is extracted")]
+            #[inline]
             fn extract_all(context: &mut Context) -> Result<Self, HandlerError> {
                 Ok(($($argument::extract(context)?,)*))
             }

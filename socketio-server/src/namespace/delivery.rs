@@ -81,6 +81,7 @@ impl Namespace {
     }
 
     /// Sends an event that requests no ack to one socket.
+    #[inline]
     pub(crate) fn send_event<T: Serialize + ?Sized>(
         &self,
         socket: &Arc<SocketInner>,
