@@ -12,7 +12,7 @@ pub(crate) use shuttle::sync::{
 };
 use std::sync::PoisonError;
 
-/// Lets other threads of a model run, beside an atomic of `std`.
+/// Lets other threads of a model run: beside an atomic of `std`, or after an atomic was read.
 #[inline]
 pub(crate) fn step() {
     #[cfg(all(test, shuttle))]

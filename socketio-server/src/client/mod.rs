@@ -24,7 +24,7 @@ use crate::{
     error::{AckError, EmitError},
     socket::inner::SocketInner,
     stats::Counters,
-    sync::{Mutex, MutexGuard, atomic::AtomicU8, lock},
+    sync::{Mutex, MutexGuard, atomic::AtomicU8, lock, step},
     time::now,
 };
 
@@ -81,7 +81,9 @@ impl Client {
 
     #[inline]
     pub(crate) fn take_requests(&self) -> u8 {
-        match self.requests.load(Ordering::Acquire) {
+        let requests = self.requests.load(Ordering::Acquire);
+        step();
+        match requests {
             0 => 0,
             _ => self.requests.swap(0, Ordering::AcqRel),
         }

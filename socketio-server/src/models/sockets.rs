@@ -46,6 +46,23 @@ fn a_disconnect_by_another_thread_ends_the_socket_once() {
 }
 
 #[test]
+fn a_disconnect_beside_the_close_of_the_connection_ends_both() {
+    model(|| {
+        let world = World::new(ServerConfig::default());
+        let (mut client, socket) = world.connect();
+        let closing = socket.clone();
+        let closer = thread(move || closing.close_connection());
+        socket.disconnect();
+        drop(socket);
+        assert_eq!(client.receive_until("1"), ["1"]);
+        while client.receive().is_some() {}
+        block_on(client.driver).unwrap();
+        closer.join().unwrap();
+        world.assert_empty();
+    });
+}
+
+#[test]
 fn events_of_a_thread_arrive_in_order_until_the_socket_is_disconnected() {
     model(|| {
         let world = World::new(ServerConfig::default());
@@ -150,11 +167,21 @@ fn a_client_with_its_response_to_connect_misses_no_event() {
 
 #[test]
 fn an_ack_ends_once_beside_a_disconnect() {
-    model(|| {
+    assert_ack_ends(true);
+}
+
+#[test]
+fn an_ack_that_never_comes_ends_with_the_disconnect() {
+    assert_ack_ends(false);
+}
+
+/// Disconnects a socket whose client acks an event, or does not.
+fn assert_ack_ends(acks: bool) {
+    model(move || {
         let world = World::new(ServerConfig::default());
         let (mut client, socket) = world.connect();
         let asking = socket.clone();
-        let acks = spawn(async move {
+        let ended = spawn(async move {
             let second = Duration::from_secs(1);
             asking.timeout(second).emit_with_ack::<u32>("ask", &()).await
         });
@@ -162,11 +189,13 @@ fn an_ack_ends_once_beside_a_disconnect() {
         let mut asked = false;
         while let Some(packet) = client.receive().filter(|packet| packet != "1") {
             asked = true;
-            client.send(&format!("43{}[7]", ack_id(&packet)));
+            if acks {
+                client.send(&format!("43{}[7]", ack_id(&packet)));
+            }
         }
         disconnector.join().unwrap();
-        match block_on(acks).unwrap() {
-            Ok(value) => assert!(asked && value == 7),
+        match block_on(ended).unwrap() {
+            Ok(value) => assert!(acks && asked && value == 7),
             Err(AckError::Disconnected | AckError::Emit(_)) => {}
             Err(other) => panic!("{other}"),
         }

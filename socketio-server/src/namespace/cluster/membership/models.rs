@@ -16,7 +16,7 @@ use super::{
     publish_order::PublishOrder,
     queue::{Outgoing, Queue},
 };
-use crate::models::model;
+use crate::{models::model, sync::step};
 
 fn message() -> Message {
     let (uid, nsp) = ("1".into(), socketio_parser::Nsp::root());
@@ -24,7 +24,7 @@ fn message() -> Message {
 }
 
 #[test]
-fn actions_run_once_after_the_events_before_them() {
+fn actions_run_once_in_order_after_the_events_before_them() {
     model(|| {
         let order = Arc::new(PublishOrder::new(10, usize::MAX));
         let delivered = Arc::new(Mutex::new(BTreeSet::new()));
@@ -35,20 +35,26 @@ fn actions_run_once_after_the_events_before_them() {
                 (order.clone(), delivered.clone(), published.clone());
             let (early, ran) = (early.clone(), ran.clone());
             spawn(move || {
-                for _ in 0..2 {
+                let in_order = Arc::new(AtomicU32::new(0));
+                for event in 0..2 {
                     let mut number = 0;
                     let publish = |next| {
                         number = next;
                         published.send(next)
                     };
                     order.add_event(publish).unwrap().unwrap();
-                    let (delivered, early, ran) = (delivered.clone(), early.clone(), ran.clone());
-                    let action = move || {
-                        let in_time = delivered.lock().unwrap().contains(&number);
-                        early.fetch_add(u32::from(!in_time), SeqCst);
-                        ran.fetch_add(1, SeqCst);
-                    };
-                    assert!(order.after_events(action).is_ok());
+                    for nth in [2 * event, 2 * event + 1] {
+                        let (delivered, in_order) = (delivered.clone(), in_order.clone());
+                        let (early, ran) = (early.clone(), ran.clone());
+                        let action = move || {
+                            step();
+                            let in_turn = in_order.fetch_add(1, SeqCst) == nth;
+                            let in_time = delivered.lock().unwrap().contains(&number);
+                            early.fetch_add(u32::from(!in_time || !in_turn), SeqCst);
+                            ran.fetch_add(1, SeqCst);
+                        };
+                        assert!(order.after_events(action).is_ok());
+                    }
                 }
             })
         });
@@ -62,7 +68,7 @@ fn actions_run_once_after_the_events_before_them() {
             order.finish(number);
         }
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!((early.load(SeqCst), ran.load(SeqCst)), (0, 4));
+        assert_eq!((early.load(SeqCst), ran.load(SeqCst)), (0, 8));
     });
 }
 

@@ -193,10 +193,9 @@ impl PublishOrder {
                 if state.barriers >= max {
                     return Err(action);
                 }
+                // The end of the event at the front, or of the running action, leads to it.
                 state.queue.push_back(Entry::Barrier(Box::new(action)));
                 state.barriers += 1;
-                drop(state);
-                self.advance();
                 return Ok(());
             }
         }
