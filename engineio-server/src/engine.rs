@@ -271,7 +271,7 @@ impl Engine {
         B::Data: Send,
     {
         let mut effects = Effects::default();
-        let response = catch_panic(self.respond(parts, body, &mut effects)).await;
+        let response = catch_panic(pin!(self.respond(parts, body, &mut effects))).await;
         if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
             tokio::spawn(upgrade);
         }
@@ -595,9 +595,9 @@ struct Effects {
     upgrade: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// Runs a future that calls hooks of the application. Returns `None` if one panics.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+/// Runs a future that calls hooks of the application. Returns `None` if one panics. Borrows the
+/// future, because the variables of an async function exist twice if they are moved.
+async fn catch_panic<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
         polled.map_or(Poll::Ready(None), |polled| polled.map(Some))

@@ -1,5 +1,7 @@
 //! Sessions over WebTransport.
 
+use std::pin::pin;
+
 use engineio_parser::{Packet, PacketData, PacketType, Revision, Transport};
 use http::{Response, StatusCode, header::ALT_SVC, request::Parts};
 use tokio::time::timeout;
@@ -104,7 +106,8 @@ impl Engine {
         }
         let prepared =
             self.prepare(parts, Transport::WebTransport, Some(Revision::V4), false, None);
-        let opened = match catch_panic(prepared).await {
+        let prepared = catch_panic(pin!(prepared)).await;
+        let opened = match prepared {
             Some(prepared) => prepared.and_then(|parameters| self.open(parameters)),
             None => {
                 self.count_panic();
