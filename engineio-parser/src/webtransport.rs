@@ -164,8 +164,8 @@ impl Decoder {
 /// Returns whether the bytes are a QPACK field section (RFC 9204, section 4.5) of complete field
 /// lines, none of which refers to the dynamic table, with integers of at most five bytes.
 ///
-/// Check the HEADERS frames of a peer with this function before decoding them, because a decoder may
-/// overflow at longer integers.
+/// Check the HEADERS frames of a peer with this function before you pass them to a decoder. No field
+/// section needs longer integers.
 ///
 /// ```
 /// use engineio_parser::webtransport::is_field_section;

@@ -272,7 +272,7 @@ fn parse_head(head: &[u8]) -> Result<Option<Head>, StreamError> {
 }
 
 fn request(frame: &Frame<'_>) -> Result<Head, StreamError> {
-    // A long integer would overflow in the library's decoder.
+    // The decoder gets only integers that QPACK needs.
     if !is_field_section(frame.payload()) {
         return Err(malformed("field section"));
     }

@@ -62,7 +62,7 @@ impl Http3Session {
         send.write_all(&request).await.map_err(io::Error::from)?;
         let mut head = Vec::new();
         let headers = read_frame(&mut recv, &mut head, |frame| match frame.kind() {
-            // A long integer would overflow in the library's decoder.
+            // The decoder gets only integers that QPACK needs.
             FrameKind::Headers if !is_field_section(frame.payload()) => {
                 Err(malformed("field section"))
             }
