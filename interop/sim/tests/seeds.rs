@@ -45,6 +45,12 @@ fn an_event_whose_response_was_lost_reaches_no_client_twice() {
     assert_eq!(violations(seeds, Options::default()), [""; 0]);
 }
 
+/// The client returns while its node does not get the events of its own back from the engine.
+#[test]
+fn an_event_that_a_client_missed_is_not_delivered_late_too() {
+    assert_eq!(violations([1_003_958], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], basic()), [""; 0]);

@@ -164,6 +164,17 @@ impl Broadcast {
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
+        self.deliver_to(|_| true, event, args)
+    }
+
+    /// Delivers an event to the recipients of this node for which it is due. With a log of this
+    /// node, it is due for all of them.
+    pub(crate) fn deliver_to<T: Serialize + ?Sized>(
+        &self,
+        is_due: impl Fn(&SocketInner) -> bool,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
         let namespace = &self.namespace.0;
         if let Delivery::LocalLog(log) = &namespace.delivery
             && !self.selection.flags.volatile
@@ -173,7 +184,8 @@ impl Broadcast {
         }
         let frames = namespace.config.parser.encode_event(&namespace.nsp, None, event, args)?;
         let frames = self.prepare(frames);
-        let targets = self.targets();
+        let mut targets = self.targets();
+        targets.retain(|target| is_due(target));
         self.namespace.notify_outgoing(&targets, event, args);
         for target in targets {
             self.queue(&target, frames.clone());

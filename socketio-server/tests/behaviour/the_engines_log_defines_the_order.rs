@@ -289,6 +289,43 @@ async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
     client.fence().await;
 }
 
+/// The client returns to the node whose reader has skipped the event.
+#[tokio::test]
+async fn an_event_that_a_client_got_when_it_returned_is_not_delivered_late() {
+    let cluster = cluster();
+    let skip = Arc::new(AtomicBool::new(false));
+    let skipped = skip.clone();
+    cluster.on_message(move |message| {
+        if !skipped.load(Ordering::SeqCst) {
+            message.deliver();
+        }
+    });
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
+    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let other = Node::of(&cluster).await;
+    let (client, _, pid, offset) = node.client_with_offset().await;
+    let (mut witness, _, _) = node.client().await;
+    let sent = node.server.io.stats().cluster.sent;
+    skip.store(true, Ordering::SeqCst);
+    node.server.io.emit("skipped", &1).unwrap();
+    until(|| node.server.io.stats().cluster.sent > sent).await;
+    skip.store(false, Ordering::SeqCst);
+    client.reset();
+    until(|| cluster.sessions() == 1).await;
+    let mut client = node.claims(&pid, &offset).await;
+    assert_eq!(client.recorded().await.0, json!(["skipped", 1]));
+    assert_eq!(client.recoverable().await.1, pid);
+    other.server.io.emit("other", &2).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["other", 2]));
+    node.server.io.emit("last", &3).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["last", 3]));
+    client.fence().await;
+    assert_eq!(witness.recorded().await.0, json!(["other", 2]));
+    witness.expect(r#"42["skipped",1]"#).await;
+    assert_eq!(witness.recorded().await.0, json!(["last", 3]));
+    witness.fence().await;
+}
+
 /// The engine may return the event before or after its sender stops waiting for the confirmation.
 #[tokio::test]
 async fn an_event_with_an_unconfirmed_publish_is_delivered_once() {

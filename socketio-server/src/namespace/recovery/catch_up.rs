@@ -14,9 +14,9 @@ pub(super) enum CatchUp {
     Live,
     /// The client has not been let in yet. Events for it are held back.
     HeldBack(Box<Backlog>),
-    /// The client was sent all events up to this offset, which has not been delivered on this node
-    /// yet.
-    SentUpTo(Arc<dyn SessionStore>, Offset),
+    /// The client was sent all events up to `end` when it was let in. `delivered` is set once a
+    /// later event was delivered on this node.
+    SentUpTo { store: Arc<dyn SessionStore>, end: Offset, delivered: bool },
 }
 
 /// The events that a client gets when it is let in.
@@ -78,7 +78,7 @@ impl Backlog {
                 later.push(frames);
             }
         }
-        (missed, later, CatchUp::SentUpTo(store, end))
+        (missed, later, CatchUp::SentUpTo { store, end, delivered: false })
     }
 }
 
@@ -87,20 +87,22 @@ impl CatchUp {
     /// held back. Events that the client has already been sent are skipped.
     pub(super) fn is_due(&mut self, offset: &Offset, frames: &Frames, max: (usize, usize)) -> bool {
         match self {
-            Self::Live => true,
+            Self::Live | Self::SentUpTo { delivered: true, .. } => true,
             Self::HeldBack(backlog) => {
                 if backlog.grow(frames, max) {
                     backlog.delivered.push((offset.clone(), frames.clone()));
                 }
                 false
             }
-            Self::SentUpTo(store, end) => {
-                let after = store.is_after(offset, end);
-                if after {
-                    *self = Self::Live;
-                }
-                after
+            Self::SentUpTo { store, end, delivered } => {
+                *delivered = store.is_after(offset, end);
+                *delivered
             }
         }
+    }
+
+    /// Returns whether the client was sent the event at this offset when it was let in.
+    pub(super) fn was_sent(&self, offset: &Offset) -> bool {
+        matches!(self, Self::SentUpTo { store, end, .. } if !store.is_after(offset, end))
     }
 }

@@ -365,7 +365,7 @@ impl RecoveryLog {
                     }
                     (frames, later, state.catch_up) = backlog.finish();
                 }
-                CatchUp::Live | CatchUp::SentUpTo(..) => {
+                CatchUp::Live | CatchUp::SentUpTo { .. } => {
                     let Some(missed) = log.missed(&state.trail, from, &rooms) else {
                         return Resume::Impossible;
                     };

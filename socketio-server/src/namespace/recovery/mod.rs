@@ -49,8 +49,9 @@
 //!    `missed_events_precede_the_connect_response`
 //! 5. *Exactly once across nodes.* A returning socket is a member, and its events are held back,
 //!    before the engine's log is read to its end. Events that were both read and delivered are
-//!    recognized by their offset.
+//!    recognized by their offset, even if they are delivered without the log.
 //!    `a_client_gets_each_event_once_on_a_node_that_lags_behind`,
+//!    `an_event_that_a_client_got_when_it_returned_is_not_delivered_late`,
 //!    `recovery_loses_no_event_on_any_node`, `sessions_that_change_nodes_match_a_model`
 //! 6. *A session is in one place.* Only one claim gets a session, and an interrupted transfer puts it
 //!    back. A stored session with an owner is restored only if the owner hands it over or is gone.

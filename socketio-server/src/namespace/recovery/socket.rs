@@ -8,7 +8,10 @@ use std::{
 
 use bytestring::ByteString;
 use engineio_server::{Frames, SendError, internal::queue_with};
-use socketio_adapter::recovery::{Position, Trail};
+use socketio_adapter::{
+    Offset,
+    recovery::{Position, Trail},
+};
 
 use crate::{
     config::Overflow,
@@ -137,6 +140,12 @@ impl Recoverable {
 
     pub(crate) fn outstanding(&self) -> &Arc<Outstanding> {
         &self.outstanding
+    }
+
+    /// Returns whether the client was sent the event at this offset of an engine's log when it
+    /// returned.
+    pub(crate) fn was_sent(&self, offset: &Offset) -> bool {
+        self.state().catch_up.was_sent(offset)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, DeliveryState> {

@@ -27,6 +27,7 @@ use crate::{
             server_side,
         },
     },
+    socket::inner::SocketInner,
     sync::lock,
 };
 
@@ -222,7 +223,7 @@ async fn publish_event(
         if let Some(membership) = namespace.membership() {
             deliver_late(&namespace, &membership.order, number);
         }
-        deliver(&namespace, unlogged);
+        deliver(&namespace, unlogged, None);
     };
     if order.end_publishing(&event, &result, deliver) {
         let membership = node.membership.clone();
@@ -295,19 +296,24 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     }
 }
 
-/// Delivers an event of this node without the log.
-fn deliver(namespace: &Namespace, event: Message) {
+/// Delivers an event of this node without the log. If the log has accepted the event, clients that
+/// were sent it when they returned do not get it again.
+fn deliver(namespace: &Namespace, event: Message, accepted: Option<&Offset>) {
     let Body::Broadcast { args, selection, .. } = event.body else { return };
     let broadcast = Broadcast::on_this_node(namespace, selection);
-    if let Err(error) = broadcast.deliver(args.event(), &args) {
+    let is_due = |target: &SocketInner| {
+        let sent = accepted.zip(target.recoverable.as_deref());
+        sent.is_none_or(|(offset, recoverable)| !recoverable.was_sent(offset))
+    };
+    if let Err(error) = broadcast.deliver_to(is_due, args.event(), &args) {
         tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event without the log");
     }
 }
 
 /// Delivers the events below a number that the log has accepted and not returned.
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
-    for (number, event) in order.take_late(number) {
-        deliver(namespace, event);
+    for (number, (event, offset)) in order.take_late(number) {
+        deliver(namespace, event, Some(&offset));
         order.finish(number);
     }
 }
@@ -333,7 +339,7 @@ impl Node {
             self.membership.counters.here().cluster.lost.one();
             let number = message.seq;
             if let Some(namespace) = self.namespace() {
-                deliver(&namespace, message);
+                deliver(&namespace, message, None);
             }
             number.into_iter().for_each(|number| self.membership.order.finish(number));
         }

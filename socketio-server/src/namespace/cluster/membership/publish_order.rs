@@ -6,10 +6,11 @@
 //!
 //! An event that could not be logged is delivered on this node when it is its turn. If the engine may
 //! have logged it nevertheless, the log has some time to return it before. Only then it has an
-//! offset, without which another node would send it once more to a client that returns there. Earlier events
-//! that the log has accepted and not returned in time are then delivered before it, so that no
-//! event overtakes another. Events that the log skips, because their entry cannot be decoded or the
-//! reader has lost its position, are delivered before the next event that the log returns.
+//! offset, without which another node would send it once more to a client that returns there.
+//! Earlier events that the log has accepted and not returned in time are then delivered before it,
+//! so that no event overtakes another. Events that the log skips, because their entry cannot be
+//! decoded or the reader has lost its position, are delivered before the next event that the log
+//! returns. In both cases, clients that were sent an event when they returned do not get it again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,6 +29,9 @@ const MAX_REMEMBERED: usize = 1024;
 /// An action that waits for events: an ack, an event with an ack, a disconnect, or the delivery of
 /// an event that is in no log.
 type Action = Box<dyn FnOnce() + Send>;
+
+/// An event with its offset in the log.
+type Accepted = (Message, Offset);
 
 /// The queue of events and barriers. Both are limited in number.
 pub(super) struct PublishOrder {
@@ -57,7 +61,7 @@ struct State {
     /// that, they are skipped.
     unconfirmed: BTreeSet<u64>,
     /// Events that the engine has accepted, and the log has not returned yet.
-    accepted: BTreeMap<u64, Message>,
+    accepted: BTreeMap<u64, Accepted>,
     accepted_bytes: usize,
     running: bool,
     closed: bool,
@@ -112,10 +116,10 @@ impl State {
 
     /// Takes out the accepted events below a number, in their order, to be delivered without the
     /// log.
-    fn take_late(&mut self, number: u64) -> BTreeMap<u64, Message> {
+    fn take_late(&mut self, number: u64) -> BTreeMap<u64, Accepted> {
         let later = self.accepted.split_off(&number);
         let late = std::mem::replace(&mut self.accepted, later);
-        for (number, event) in &late {
+        for (number, (event, _)) in &late {
             self.accepted_bytes -= event.body.bytes();
             self.add_unconfirmed(*number);
         }
@@ -223,12 +227,12 @@ impl PublishOrder {
         let Some((number, returned)) = state.publishing.take() else { return false };
         match result {
             _ if returned => return false,
-            Ok(Some(_)) => {
+            Ok(Some(offset)) => {
                 state.accepted_bytes += event.body.bytes();
-                state.accepted.insert(number, event.clone());
+                state.accepted.insert(number, (event.clone(), offset.clone()));
                 while state.accepted_bytes > self.max_bytes || state.accepted.len() > MAX_REMEMBERED
                 {
-                    let Some((_, oldest)) = state.accepted.pop_first() else { break };
+                    let Some((_, (oldest, _))) = state.accepted.pop_first() else { break };
                     state.accepted_bytes -= oldest.body.bytes();
                 }
                 return false;
@@ -266,10 +270,10 @@ impl PublishOrder {
         self.advance();
     }
 
-    /// Returns the events below a number that the log has accepted and not returned, with their
+    /// Returns the events below a number that the log has accepted and not returned, by their
     /// numbers. The caller delivers them without the log, because it is about to deliver a later
     /// event.
-    pub(super) fn take_late(&self, number: u64) -> BTreeMap<u64, Message> {
+    pub(super) fn take_late(&self, number: u64) -> BTreeMap<u64, Accepted> {
         self.state().take_late(number)
     }
 
@@ -284,7 +288,7 @@ impl PublishOrder {
             *returned = true;
         }
         let returned = state.accepted.remove(&number);
-        if let Some(event) = &returned {
+        if let Some((event, _)) = &returned {
             state.accepted_bytes -= event.body.bytes();
         }
         if let Some(deliver) = state.in_doubt.remove(&number) {
