@@ -35,7 +35,8 @@ use std::time::Duration;
 ///   before them. A socket that the server disconnects may therefore stay connected for a short
 ///   time.
 /// - Volatile and local events, joins and leaves do not wait, and may overtake other events. A
-///   client that moves to another node may get a volatile event twice.
+///   client that moves to another node may get a volatile event twice, if the engine gets the
+///   event after that, or does not log it.
 /// - A client gets a new session if it missed more events than its queue can hold, or if the
 ///   session store does not respond within the cluster's `request_timeout`.
 ///

@@ -172,6 +172,8 @@ async fn a_client_gets_each_event_once_on_a_node_that_lags_behind() {
     let (mut client, socket, pid) = one.client().await;
     socket.join("in").unwrap();
     held.hold();
+    one.server.io.to("in").volatile().emit("volatile", &1).unwrap();
+    client.expect(r#"42["volatile",1]"#).await;
     let mut offset = String::new();
     for n in 0..3 {
         one.server.io.to("in").emit("got", &n).unwrap();
@@ -183,7 +185,7 @@ async fn a_client_gets_each_event_once_on_a_node_that_lags_behind() {
         one.server.io.to("in").emit("missed", &n).unwrap();
         one.server.io.to("later").emit("not", &n).unwrap();
     }
-    until(|| held.len() == 9).await;
+    until(|| held.len() == 10).await;
     let mut client = two.claims(&pid, &offset).await;
     for n in 0..3 {
         assert_eq!(client.recorded().await.0, json!(["missed", n]));

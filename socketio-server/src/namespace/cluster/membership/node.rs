@@ -223,7 +223,7 @@ async fn publish_event(
         if let Some(membership) = namespace.membership() {
             deliver_late(&namespace, &membership.order, number);
         }
-        deliver(&namespace, unlogged, None);
+        deliver(&namespace, unlogged.body, None);
     };
     if order.end_publishing(&event, &result, deliver) {
         let membership = node.membership.clone();
@@ -296,24 +296,24 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     }
 }
 
-/// Delivers an event of this node without the log. If the log has accepted the event, clients that
-/// were sent it when they returned do not get it again.
-fn deliver(namespace: &Namespace, event: Message, accepted: Option<&Offset>) {
-    let Body::Broadcast { args, selection, .. } = event.body else { return };
+/// Delivers an event that is in no log, or at another time than the log returns it. If it has an
+/// offset in a log, clients that have been sent all events up to this offset do not get it.
+fn deliver(namespace: &Namespace, body: Body, offset: Option<&Offset>) {
+    let Body::Broadcast { args, selection, .. } = body else { return };
     let broadcast = Broadcast::on_this_node(namespace, selection);
     let is_due = |target: &SocketInner| {
-        let sent = accepted.zip(target.recoverable.as_deref());
+        let sent = offset.zip(target.recoverable.as_deref());
         sent.is_none_or(|(offset, recoverable)| !recoverable.was_sent(offset))
     };
     if let Err(error) = broadcast.deliver_to(is_due, args.event(), &args) {
-        tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event without the log");
+        tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event");
     }
 }
 
 /// Delivers the events below a number that the log has accepted and not returned.
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
     for (number, (event, offset)) in order.take_late(number) {
-        deliver(namespace, event, Some(&offset));
+        deliver(namespace, event.body, Some(&offset));
         order.finish(number);
     }
 }
@@ -339,7 +339,7 @@ impl Node {
             self.membership.counters.here().cluster.lost.one();
             let number = message.seq;
             if let Some(namespace) = self.namespace() {
-                deliver(&namespace, message, None);
+                deliver(&namespace, message.body, None);
             }
             number.into_iter().for_each(|number| self.membership.order.finish(number));
         }
@@ -380,13 +380,7 @@ impl Node {
             return;
         }
         match body {
-            Body::Broadcast { args, selection, request: None } => {
-                if let Err(error) =
-                    Broadcast::on_this_node(namespace, selection).deliver(args.event(), &args)
-                {
-                    tracing::debug!(target: "socketio::cluster", %error, "cannot deliver a broadcast of another node");
-                }
-            }
+            Body::Broadcast { request: None, .. } => deliver(namespace, body, offset),
             Body::Broadcast { args, selection, request: Some(request) } => {
                 let relay = || Relay {
                     membership: self.membership.clone(),
