@@ -108,8 +108,11 @@ impl Link for MongoLink {
                 return Ok(None);
             }
             let id = new_id();
-            self.publisher.insert(id, &message).await?;
             let is_event = matches!(message.body, Body::Broadcast { request: None, .. });
+            if is_event {
+                self.members.order.publishing(id);
+            }
+            self.publisher.insert(id, &message).await?;
             Ok(is_event.then(|| id.to_hex().into()))
         })
     }

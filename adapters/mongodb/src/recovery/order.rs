@@ -1,7 +1,7 @@
 //! The order of events, as this node read them from the change stream.
 
 use std::{
-    collections::{HashSet, VecDeque, hash_map::DefaultHasher},
+    collections::{BTreeSet, HashSet, VecDeque, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
     sync::{
         Mutex, MutexGuard,
@@ -33,6 +33,9 @@ struct State {
     /// Number of events that are recorded. 0 if nothing is.
     max: usize,
     events: VecDeque<Event>,
+    /// The events of this node that it has not read yet, up to `max`. They are later than all
+    /// others.
+    unread: BTreeSet<ObjectId>,
     /// Whether the earlier events, which the node did not read from the stream, are recorded too.
     is_complete: bool,
     /// Whether a search for the earlier events is running.
@@ -81,6 +84,18 @@ impl EventOrder {
         self.state().max = max.max(1);
     }
 
+    /// Records an event of this node that is about to be published.
+    pub(crate) fn publishing(&self, id: ObjectId) {
+        let mut state = self.state();
+        if state.unread.len() >= state.max {
+            // The ids of a node increase.
+            state.unread.pop_first();
+        }
+        if state.max > 0 {
+            state.unread.insert(id);
+        }
+    }
+
     /// Records a document that was read from the stream, before it is delivered.
     pub(crate) fn passed(&self, document: &RawDocument) {
         let mut state = self.state();
@@ -88,6 +103,7 @@ impl EventOrder {
             return;
         }
         let Ok(id) = document.get_object_id("_id") else { return };
+        state.unread.remove(&id);
         if state.marker.as_ref().is_some_and(|(marker, _)| *marker == id)
             && let Some((_, passed)) = state.marker.take()
         {
@@ -142,6 +158,7 @@ impl EventOrder {
                 if !more {
                     break;
                 }
+                state.unread.remove(&event.id);
                 state.events.push_front(event);
             }
             state.is_complete = !more;
@@ -178,10 +195,15 @@ impl EventOrder {
     }
 
     /// Returns whether the event `id` is after `other`. An event that is not recorded is earlier
-    /// than all others.
+    /// than all others, unless this node has published it and not read it yet.
     pub(super) fn is_after(&self, id: ObjectId, other: ObjectId) -> bool {
-        // From the end, because recent events are compared most.
         let state = self.state();
+        match [id, other].map(|event| state.unread.contains(&event)) {
+            [false, false] => {}
+            [true, true] => return id > other,
+            [is_unread, _] => return is_unread,
+        }
+        // From the end, because recent events are compared most.
         let mut events = state.events.iter().rev();
         let last = events.find(|event| event.id == id || event.id == other);
         id != other && last.is_some_and(|last| last.id == id)
@@ -257,6 +279,23 @@ mod tests {
         assert!(order.is_after(id(3), id(5)) && !order.is_after(id(5), id(3)));
         assert!(!order.is_after(id(3), id(3)) && order.is_after(id(3), id(77)));
         assert!(!order.is_after(id(77), id(3)) && !order.is_after(id(77), id(78)));
+    }
+
+    #[test]
+    fn an_event_that_was_published_and_not_read_yet_is_later_than_those_that_were_read() {
+        let order = EventOrder::default();
+        order.publishing(id(1));
+        order.record(2);
+        pass(&order, 5, "/");
+        assert!(!order.is_after(id(1), id(5)), "nothing was recorded yet");
+        (2..=4).for_each(|n| order.publishing(id(n)));
+        assert!(!order.is_after(id(2), id(5)), "forgotten");
+        assert!(order.is_after(id(3), id(5)) && order.is_after(id(4), id(77)));
+        assert!(!order.is_after(id(5), id(4)) && !order.is_after(id(4), id(4)));
+        assert!(order.is_after(id(4), id(3)) && !order.is_after(id(3), id(4)));
+        pass(&order, 3, "/");
+        pass(&order, 6, "/");
+        assert!(order.is_after(id(6), id(3)) && !order.is_after(id(3), id(6)));
     }
 
     #[test]
