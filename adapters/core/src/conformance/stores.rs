@@ -147,11 +147,16 @@ pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let other = Node::join(engine, "/conformance/elsewhere", "three").await;
     other.publish(&event(1), Selection::default()).await;
-    let mut published = Vec::new();
+    let mut published: Vec<(Offset, Args, Selection)> = Vec::new();
     for n in 0..40 {
         let node = if n % 3 == 0 { &one } else { &two };
         let selection = to(&["in", "é"][..(n % 3) as usize], &["out"][..(n % 2) as usize]);
         let offset = node.publish(&event(n), selection.clone()).await;
+        // The node may not have read its own events yet.
+        if let Some((before, ..)) = published.len().checked_sub(3).map(|n| &published[n]) {
+            let is_after = |offset, other| node.store.is_after(offset, other);
+            assert!(is_after(&offset, before) && !is_after(before, &offset), "its own events");
+        }
         published.push((offset, event(n), selection));
     }
     for node in [&one, &two] {

@@ -112,7 +112,8 @@ pub trait SessionStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Page, AdapterError>>;
 
     /// Returns whether `offset` is after `other` in the log. Both must have been returned by this
-    /// store or its link, or accepted by [`take`](Self::take).
+    /// store or its link, even if the inbox has not received the event yet, or accepted by
+    /// [`take`](Self::take).
     fn is_after(&self, offset: &Offset, other: &Offset) -> bool;
 }
 
