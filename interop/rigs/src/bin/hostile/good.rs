@@ -89,7 +89,14 @@ impl Good {
     pub(crate) async fn served(&self) -> io::Result<()> {
         let before = lock(&self.measured).completed.clone();
         let served = async {
-            connect(self.port).await?.close().await?;
+            // The sessions of the attackers may use up a limit until they end.
+            let client = loop {
+                match connect(self.port).await {
+                    Ok(client) => break client,
+                    Err(_) => sleep(PAUSE).await,
+                }
+            };
+            client.close().await?;
             loop {
                 let completed = lock(&self.measured).completed.clone();
                 if before.iter().zip(completed).all(|(before, now)| *before < now) {
