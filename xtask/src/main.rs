@@ -33,6 +33,7 @@ usage: cargo xtask <command>
                                the tables and the chart into the documents
   bench million [--clients N] [--servers A,B] [--write] [--from FILE]
                                10 000 to a million clients of one server, in steps
+  bench scale [--write]        count instructions at growing numbers of clients, rooms and namespaces
   bench cluster [--rounds N]   compare broadcasts between our nodes with those between Node's, on each engine
   bench recovery [ENGINE…]     count commands to the engine and instructions with connection state recovery
                                off, on and crash-safe (memory, redis-streams, postgres-log, nats)
@@ -65,6 +66,11 @@ fn run(args: &[String]) -> Result<ExitCode, String> {
     let Some((command, args)) = args.split_first() else {
         return Err(format!("a command is missing\n{USAGE}"));
     };
+    // `rehearse` has a help of its own.
+    if command != "rehearse" && args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    }
     process::stop_children_on_signals()?;
     let workspace = Workspace::find()?;
     match command.as_str() {
