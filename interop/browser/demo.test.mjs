@@ -1,7 +1,6 @@
 // The chat demo as its users see it: tabs of a real browser chat with each other.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
@@ -10,6 +9,7 @@ import axe from 'axe-core';
 import { io } from 'socket.io-client';
 
 import { open } from '../lib/browsers.mjs';
+import { event } from '../lib/client.mjs';
 import { freePort, program, start } from '../lib/server.mjs';
 
 const PROGRAM = program('CHAT_SERVER');
@@ -324,12 +324,13 @@ test('users who enter at the same moment are all in the lobby', async () => {
 });
 
 test('a tab whose old session still lives takes its nickname over', async () => {
-  const [old, other] = [client('Ada', 'key'), client('Ada', 'another key')];
-  await once(old, 'connect');
-  assert.equal((await once(other, 'connect_error'))[0].message, 'this nickname is taken');
-  const gone = once(old, 'disconnect');
+  const old = client('Ada', 'key');
+  await event(old, 'connect');
+  const other = client('Ada', 'another key');
+  assert.equal((await event(other, 'connect_error'))[0].message, 'this nickname is taken');
+  const gone = event(old, 'disconnect');
   const fresh = client('ada', 'key');
-  await once(fresh, 'connect');
+  await event(fresh, 'connect');
   assert.equal((await gone)[0], 'io server disconnect');
   assert.equal((await fresh.emitWithAck('join', 'lobby')).ok, true);
   for (const it of [other, fresh]) it.disconnect();
