@@ -321,7 +321,7 @@ async fn requests_and_volatile_events_are_not_in_the_log() {
     }
     two.inbox.wait(3).await;
     assert!(missed(&two, &from).await.unwrap().is_empty());
-    // What is not in the log would stand in front of what is.
+    // The node would receive other messages before this one.
     one.publish("after").await;
     let own = one.wait_for("after").await;
     assert_eq!(own, ["before", "after"], "a node receives its own messages from the log only");
