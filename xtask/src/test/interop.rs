@@ -106,7 +106,7 @@ fn older_releases(workspace: &Workspace) -> Result<PathBuf, String> {
 
 /// The maximum number of test files that run at the same time. Most tests wait for timers and
 /// other processes.
-const PARALLEL: usize = 3;
+const PARALLEL: usize = 4;
 
 /// The longest time for a test file. A file whose set-up fails may leave a server running, which keeps
 /// its process from ending.
