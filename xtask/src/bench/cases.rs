@@ -61,11 +61,13 @@ pub(super) struct Case {
 const SERVERS: &str = "ours ours-tuned socketioxide socketioxide-tuned node python floor";
 const SERVERS_AND_JSON: &str =
     "ours ours-tuned socketioxide socketioxide-tuned node python floor floor-json";
+/// The servers that decode the payload into a struct.
+const TYPED: &str = "ours ours-tuned socketioxide-tuned floor floor-json";
 const CLIENTS: &str = "ours rust_socketio node";
 const CODECS: &str = "ours ours-tuned socketioxide socketioxide-tuned node floor-json";
 const FLOODED: &str = "ours ours-tuned socketioxide node";
 
-pub(super) const CASES: [Case; 26] = {
+pub(super) const CASES: [Case; 28] = {
     const fn of(
         name: &'static str,
         title: &'static str,
@@ -84,6 +86,8 @@ pub(super) const CASES: [Case; 26] = {
         load("burst16", "echo, bursts of 16", SERVERS_AND_JSON),
         load("ack1", "ack, 1 in flight", SERVERS_AND_JSON),
         load("ack16", "ack, 16 in flight", SERVERS_AND_JSON),
+        of("typed-echo16", "echo of a struct, 16 in flight", "µs", Kind::Load("echo16"), TYPED),
+        of("typed-ack16", "ack of a struct, 16 in flight", "µs", Kind::Load("ack16"), TYPED),
         of(
             "raw16",
             "echo of raw arguments, 16 in flight",

@@ -58,9 +58,12 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
     match case.kind {
         Kind::Load(scenario) => {
             let mut server = programs.server(program);
-            if case.name == "raw16" {
-                server.env("RAW", "1");
-            }
+            let payload = match case.name {
+                "raw16" => Some("RAW"),
+                "typed-echo16" | "typed-ack16" => Some("TYPED"),
+                _ => None,
+            };
+            server.envs(payload.map(|variable| (variable, "1")));
             let idle = scenario == "idle";
             if idle {
                 server.env("PING_INTERVAL", IDLE_PING_INTERVAL);
