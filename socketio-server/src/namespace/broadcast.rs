@@ -278,7 +278,7 @@ impl Broadcast {
         let timeout = self.ack_timeout();
         selection.flags.timeout = Some(timeout);
         let request = ClusterRequest::Broadcast(args.clone(), selection);
-        membership.wait_for_events().await;
+        membership.order().wait_for_events().await;
         let request = membership.ask(request, timeout).await.map_err(EmitError::from)?;
         let here = self.emit_with_ack_here(event, &args)?.acks().await;
         let outcome = request.outcome().await.map_err(EmitError::from)?;

@@ -145,7 +145,7 @@ impl Namespace {
         A: FnOnce() + Send + 'static,
     {
         match &self.0.delivery {
-            Delivery::EngineLog(engine) => engine.membership().after_events(action),
+            Delivery::EngineLog(engine) => engine.membership().order().after_events(action),
             Delivery::Direct | Delivery::LocalLog(_) => {
                 action();
                 Ok(())
@@ -156,7 +156,9 @@ impl Namespace {
     /// Like [`after_events`](Self::after_events), for actions that their caller limits.
     pub(crate) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
         match &self.0.delivery {
-            Delivery::EngineLog(engine) => engine.membership().after_events_unlimited(action),
+            Delivery::EngineLog(engine) => {
+                engine.membership().order().after_events_unlimited(action)
+            }
             Delivery::Direct | Delivery::LocalLog(_) => action(),
         }
     }

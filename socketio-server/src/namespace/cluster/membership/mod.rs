@@ -150,26 +150,9 @@ impl Membership {
         }
     }
 
-    /// Runs an action after the events published before it have been delivered on this node; at
-    /// once if there are none. It waits at most twice the `request_timeout` for the engine. Returns
-    /// the action if too many are waiting.
-    pub(crate) fn after_events<A>(&self, action: A) -> Result<(), A>
-    where
-        A: FnOnce() + Send + 'static,
-    {
-        self.order.after_events(action)
-    }
-
-    /// Like [`after_events`](Self::after_events), for actions that their caller limits.
-    pub(crate) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
-        self.order.after_events_unlimited(action);
-    }
-
-    /// Waits until the events published before have been delivered on this node.
-    pub(crate) async fn wait_for_events(&self) {
-        let (done, delivered) = oneshot::channel();
-        let _ = self.after_events(move || drop(done));
-        let _: Result<(), _> = delivered.await;
+    /// Returns the events of this node that are on their way through the log.
+    pub(crate) fn order(&self) -> &PublishOrder {
+        &self.order
     }
 
     /// Returns the session store that all nodes share. Waits until the node has joined.

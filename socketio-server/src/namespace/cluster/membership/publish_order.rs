@@ -18,7 +18,7 @@ use std::{
 };
 
 use socketio_adapter::{AdapterError, Message, Offset};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -34,7 +34,7 @@ type Action = Box<dyn FnOnce() + Send>;
 type Accepted = (Message, Offset);
 
 /// The queue of events and barriers. Both are limited in number.
-pub(super) struct PublishOrder {
+pub(crate) struct PublishOrder {
     state: Mutex<State>,
     /// Notified when an event is on its way.
     event_added: Notify,
@@ -114,18 +114,6 @@ impl State {
         None
     }
 
-    /// Takes out the accepted events below a number, in their order, to be delivered without the
-    /// log.
-    fn take_late(&mut self, number: u64) -> BTreeMap<u64, Accepted> {
-        let later = self.accepted.split_off(&number);
-        let late = std::mem::replace(&mut self.accepted, later);
-        for (number, (event, _)) in &late {
-            self.accepted_bytes -= event.body.bytes();
-            self.add_unconfirmed(*number);
-        }
-        late
-    }
-
     /// Removes finished events from the front. Returns the next action that is due.
     fn advance(&mut self) -> Option<Action> {
         while !matches!(self.queue.front()?, Entry::Event) {
@@ -176,9 +164,10 @@ impl PublishOrder {
         Some(result)
     }
 
-    /// Runs an action after the events before it; at once if there are none. Returns the action if
-    /// too many are waiting.
-    pub(super) fn after_events<A>(&self, action: A) -> Result<(), A>
+    /// Runs an action after the events published before it have been delivered on this node; at
+    /// once if there are none. It waits at most twice the `request_timeout` for the engine. Returns
+    /// the action if too many are waiting.
+    pub(crate) fn after_events<A>(&self, action: A) -> Result<(), A>
     where
         A: FnOnce() + Send + 'static,
     {
@@ -186,7 +175,7 @@ impl PublishOrder {
     }
 
     /// Like [`after_events`](Self::after_events), for actions that their caller limits.
-    pub(super) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
+    pub(crate) fn after_events_unlimited(&self, action: impl FnOnce() + Send + 'static) {
         let _ = self.add_barrier(action, usize::MAX);
     }
 
@@ -205,6 +194,13 @@ impl PublishOrder {
         }
         action();
         Ok(())
+    }
+
+    /// Waits until the events published before have been delivered on this node.
+    pub(crate) async fn wait_for_events(&self) {
+        let (done, delivered) = oneshot::channel();
+        let _ = self.after_events(move || drop(done));
+        let _: Result<(), _> = delivered.await;
     }
 
     /// Records that an event is about to be published.
@@ -274,7 +270,14 @@ impl PublishOrder {
     /// numbers. The caller delivers them without the log, because it is about to deliver a later
     /// event.
     pub(super) fn take_late(&self, number: u64) -> BTreeMap<u64, Accepted> {
-        self.state().take_late(number)
+        let mut state = self.state();
+        let later = state.accepted.split_off(&number);
+        let late = std::mem::replace(&mut state.accepted, later);
+        for (number, (event, _)) in &late {
+            state.accepted_bytes -= event.body.bytes();
+            state.add_unconfirmed(*number);
+        }
+        late
     }
 
     /// Records that the log has returned an event of this node. Returns whether to deliver it. The
