@@ -24,7 +24,7 @@ use socketio_adapter::{
 };
 use socketio_server::{
     ClusterLimits, Server, ServerConfig, Value, Values,
-    testing::{Received, TestClient, TestError},
+    testing::{ReceivedEvent, TestClient, TestError},
 };
 use tokio::sync::mpsc;
 
@@ -123,7 +123,7 @@ pub struct InMemoryClient {
     client: TestClient,
     kept: VecDeque<Event>,
     /// Events that wait for an ack, by a number assigned here.
-    pending_acks: HashMap<u64, Received>,
+    pending_acks: HashMap<u64, ReceivedEvent>,
 }
 
 impl Client for InMemoryClient {

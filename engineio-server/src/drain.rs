@@ -13,7 +13,7 @@ use crate::{
 /// The result of [`Engine::drain`](crate::Engine::drain), as numbers of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Drained {
+pub struct DrainSummary {
     /// Sessions that were open at the start.
     pub sessions: usize,
     /// Sessions that ended before the drain closed them.
@@ -43,7 +43,7 @@ enum Outcome {
 }
 
 /// Closes all sessions over `duration`.
-pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
+pub(crate) async fn drain(registry: &Registry, duration: Duration) -> DrainSummary {
     let linger = registry.config.linger;
     let mut schedule = schedule(registry.close(), duration);
     let all = async {
@@ -56,7 +56,7 @@ pub(crate) async fn drain(registry: &Registry, duration: Duration) -> Drained {
         () = registry.ended() => {}
     }
     let count = |outcome| schedule.iter().filter(|close| close.outcome == outcome).count();
-    let drained = Drained {
+    let drained = DrainSummary {
         sessions: schedule.len(),
         gone: count(Outcome::Waiting),
         closed: count(Outcome::Closed),

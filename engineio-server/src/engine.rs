@@ -25,7 +25,7 @@ use crate::{
     admission::{SessionParameters, admit, check_limits, session_id},
     config::EngineConfig,
     connection::Connection,
-    drain::{self, Drained},
+    drain::{self, DrainSummary},
     error::{ErrorContext, Refused, RequestError},
     handshake::Handshake,
     registry::{ActiveGuard, Registry},
@@ -172,7 +172,7 @@ impl Engine {
     /// | `engineio_packets_total`, `engineio_bytes_total` | counter | `direction`: `in` or `out` |
     /// | `engineio_queued_packets`, `engineio_queued_bytes` | gauge | |
     /// | `engineio_unwritten_bytes`, `engineio_unread_bytes` | gauge | |
-    /// | `engineio_refused_total` | counter | `why`: a field of [`Refused`](crate::Refused) |
+    /// | `engineio_refused_total` | counter | `why`: a field of [`RefusalStats`](crate::RefusalStats) |
     /// | `engineio_at_work` | gauge | |
     #[cfg(feature = "metrics")]
     pub fn report_metrics(&self) {
@@ -224,7 +224,7 @@ impl Engine {
     /// ```
     ///
     /// If a supervisor stops the process, let it wait for `duration` plus ten seconds.
-    pub async fn drain(&self, duration: Duration) -> Drained {
+    pub async fn drain(&self, duration: Duration) -> DrainSummary {
         drain::drain(&self.0.registry, duration).await
     }
 

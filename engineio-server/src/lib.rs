@@ -120,7 +120,7 @@ mod unauthenticated;
 pub use bytes;
 pub use config::{Cookie, Cors, EngineConfig, InvalidCookie, SameSite, TurnLimits};
 pub use connection::{Connection, Event};
-pub use drain::Drained;
+pub use drain::DrainSummary;
 pub use engine::{Application, Engine};
 pub use engineio_parser::{
     ByteString, Frame, Frames, PacketData, Revision, Transport,
@@ -142,7 +142,7 @@ pub use registry::generate_sid;
 pub use response::{ResponseBody, ServiceBody};
 pub use service::{EngineLayer, EngineService, NotFound};
 pub use shared::{Handle, Message, Queued};
-pub use stats::{Closed, Dropped, Refused, Sessions, Stats};
+pub use stats::{CloseStats, DropStats, RefusalStats, SessionStats, Stats};
 /// The TLS library of [`Engine::listen_tls`], for its configuration. Its features select the
 /// cryptography: add `rustls` to your dependencies with `ring` or `aws-lc-rs`.
 #[cfg(feature = "tls")]

@@ -116,7 +116,7 @@ pub use self::{
     reconnection::Reconnection,
     registration::{ListenerHandle, Registration},
     socket::{
-        Ack, Emitter, Events, Next, Received, Socket,
+        Ack, Emitter, Events, Next, ReceivedEvent, Socket,
         handlers::{
             ConnectContext, ConnectErrorContext, Context, Data, DisconnectContext,
             DisconnectDescription, EventContext, EventName, Extract, Handler, MaybeExtract,

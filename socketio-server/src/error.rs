@@ -69,7 +69,7 @@ pub enum ClusterError {
     Unreachable,
     /// The node has left the cluster.
     #[error("the node has left the cluster")]
-    Left,
+    NotInCluster,
     /// The adapter failed.
     #[error(transparent)]
     Adapter(#[from] AdapterError),

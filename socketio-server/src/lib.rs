@@ -185,7 +185,7 @@ pub use config::rate_limit::{Excess, Rate, RateLimit};
 pub use config::recovery::Recovery;
 pub use config::{Overflow, ServerConfig};
 pub use engineio_server::{
-    ConnectionError, Cookie, Cors, Drained, Dropped, Engine, EngineConfig, EngineLayer,
+    ConnectionError, Cookie, Cors, DrainSummary, DropStats, Engine, EngineConfig, EngineLayer,
     EngineService, ErrorContext, Handle, Handshake, InvalidCookie, IpNet, Listening, PeerAddr,
     ProxyHeader, Refusal, RequestError, Revision, SameSite, Secure, Transport, TurnLimits,
     generate_sid, serve,
@@ -229,5 +229,6 @@ pub use socketio_parser::{
     Values, args, value,
 };
 pub use stats::{
-    Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries, RecoveryLog, Stats,
+    AckStats, ClusterStats, DisconnectStats, EventStats, HandlerStats, RecoveryLogStats,
+    RecoveryStats, Stats,
 };

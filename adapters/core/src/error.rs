@@ -28,13 +28,13 @@ pub enum MessageError {
     Malformed(&'static str),
     /// A field is missing or has another type.
     #[error("missing or invalid field `{0}`")]
-    Field(&'static str),
+    InvalidField(&'static str),
     /// This version does not know the message type.
     #[error("unknown type {0}")]
     UnknownType(u64),
     /// The message contains binary, which JSON cannot represent.
     #[error("JSON cannot represent binary")]
-    Binary,
+    BinaryInJson,
 }
 
 /// The reason why an adapter could not join, publish or request.
@@ -43,10 +43,10 @@ pub enum MessageError {
 pub enum AdapterError {
     /// The node has left the cluster, or was never in it.
     #[error("the node is not in the cluster")]
-    Left,
+    NotInCluster,
     /// There is no connection to the engine at the moment. Nothing was sent.
     #[error("the engine behind the adapter cannot be reached: {0}")]
-    Away(#[source] Box<dyn Error + Send + Sync>),
+    NotConnected(#[source] Box<dyn Error + Send + Sync>),
     /// The engine cannot carry the message, for example because of its size.
     #[error("the message cannot be sent: {0}")]
     Refused(#[source] Box<dyn Error + Send + Sync>),

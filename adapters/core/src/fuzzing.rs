@@ -65,7 +65,7 @@ pub fn cluster_ops(data: &[u8]) {
     node.cluster.close();
     node.drain();
     assert!(node.waiting.is_empty(), "{:?} wait forever", node.waiting);
-    assert_eq!((node.cluster.pending(), node.cluster.poll_timeout()), (0, None));
+    assert_eq!((node.cluster.pending_requests(), node.cluster.poll_timeout()), (0, None));
 }
 
 struct Fuzzed {
@@ -135,8 +135,11 @@ impl Fuzzed {
             Err(refused) => assert_eq!((refused.waiter, refused.limit), (waiter, Some(4))),
         }
         self.drain();
-        assert!(self.cluster.pending() <= 4 && self.cluster.pending() == self.waiting.len());
-        assert!(self.cluster.nodes().is_none_or(|nodes| nodes <= 5));
+        assert!(
+            self.cluster.pending_requests() <= 4
+                && self.cluster.pending_requests() == self.waiting.len()
+        );
+        assert!(self.cluster.node_count().is_none_or(|nodes| nodes <= 5));
     }
 
     fn drain(&mut self) {

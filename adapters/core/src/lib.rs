@@ -52,7 +52,7 @@ pub use adapter::{
     BoxFuture, ClusterAdapter, ClusterMember, Discovery, Heartbeats, Inbox, Link, Published,
     RoomInterest,
 };
-pub use cluster::{Cluster, ClusterRequest, Gathered, Outcome, Output, Refused};
+pub use cluster::{Cluster, ClusterRequest, Outcome, Output, Replies, RequestRefused};
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, MemoryMessage};

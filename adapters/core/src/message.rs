@@ -166,7 +166,7 @@ pub enum Body {
 
 impl Body {
     /// Returns the type on the wire.
-    pub fn number(&self) -> u8 {
+    pub fn type_number(&self) -> u8 {
         match self {
             Self::InitialHeartbeat => 1,
             Self::Heartbeat => 2,

@@ -64,7 +64,7 @@ fn a_message_without_options_is_refused_whatever_its_type_and_form() {
         {
             for result in decoded(number, data.clone()) {
                 assert!(
-                    matches!(result, Err(MessageError::Field(_))),
+                    matches!(result, Err(MessageError::InvalidField(_))),
                     "{number} with {data:?} is {result:?}"
                 );
             }
@@ -90,7 +90,7 @@ fn joins_that_name_no_rooms_are_refused() {
         for data in [value!({ "opts": {} }), value!({ "opts": {}, "rooms": null })] {
             for result in decoded(number, Some(data.clone())) {
                 assert!(
-                    matches!(result, Err(MessageError::Field("rooms"))),
+                    matches!(result, Err(MessageError::InvalidField("rooms"))),
                     "{number} with {data:?} is {result:?}"
                 );
             }

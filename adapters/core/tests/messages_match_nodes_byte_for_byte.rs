@@ -88,7 +88,7 @@ fn every_message_type_survives_both_encodings() {
         assert_eq!(decode(&message.to_msgpack()), message);
         assert_eq!(decode(&message.encode()), message);
         let body = &message.body;
-        let (number, limits) = (body.number().into(), ClusterLimits::default());
+        let (number, limits) = (body.type_number().into(), ClusterLimits::default());
         let data = body.data_to_msgpack();
         let data = data.as_deref().map(|data| (Format::MsgPack, data));
         assert_eq!(Body::decode(number, data, &limits).unwrap(), *body);

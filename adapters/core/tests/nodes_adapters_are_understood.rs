@@ -62,7 +62,7 @@ fn of_fields(fields: &Json, name: &str) -> Body {
     let packed = STANDARD.decode(data).unwrap();
     let body = Body::decode(number, Some((Format::MsgPack, &packed)), &limits).unwrap();
     assert_eq!(body.data_to_msgpack().unwrap(), packed, "streams {name}");
-    assert!(matches!(body.data_to_json(), Err(MessageError::Binary)));
+    assert!(matches!(body.data_to_json(), Err(MessageError::BinaryInJson)));
     body
 }
 
@@ -71,7 +71,7 @@ fn of_fields(fields: &Json, name: &str) -> Body {
 fn of_emitter(wire: &[u8], name: &str) -> Body {
     assert!(matches!(
         Message::decode(wire, &ClusterLimits::default()),
-        Err(MessageError::Field("nsp"))
+        Err(MessageError::InvalidField("nsp"))
     ));
     let message = Message::decode_in(wire, &Nsp::root(), &ClusterLimits::default()).unwrap();
     assert!(message.uid.is_anonymous(), "{name}");

@@ -21,7 +21,7 @@ fn a_new_node_gets_a_heartbeat_in_reply() {
     assert_eq!(node.published(), [2]);
     node.hear("b", Body::Heartbeat);
     assert_eq!(node.published(), [0_u8; 0]);
-    assert_eq!(node.cluster.nodes(), Some(2));
+    assert_eq!(node.cluster.node_count(), Some(2));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn heartbeats_may_be_disabled_by_an_infinite_interval() {
         node.pass(SECOND);
     }
     assert_eq!(node.published(), [0_u8; 0]);
-    assert_eq!(node.cluster.nodes(), Some(2));
+    assert_eq!(node.cluster.node_count(), Some(2));
 }
 
 #[test]
@@ -70,22 +70,22 @@ fn any_message_of_a_node_shows_that_it_is_alive() {
         node.pass(SECOND);
         node.hear("b", Body::ServerSideEmit { args: hello(), request: None });
     }
-    assert_eq!(node.cluster.nodes(), Some(2), "c was silent");
+    assert_eq!(node.cluster.node_count(), Some(2), "c was silent");
     node.hear("b", Body::AdapterClose);
-    assert_eq!(node.cluster.nodes(), Some(1));
+    assert_eq!(node.cluster.node_count(), Some(1));
 }
 
 #[test]
 fn emitters_own_messages_and_other_namespaces_are_not_peers() {
     let mut node = Node::among(&[]);
     node.hear("emitter", Body::ServerSideEmit { args: hello(), request: None });
-    let Some(Output::Do { .. }) = node.cluster.poll_output() else { panic!("not heard") };
+    let Some(Output::Execute { .. }) = node.cluster.poll_output() else { panic!("not heard") };
     node.cluster.receive(node.now, message(Body::Heartbeat));
     let mut other = message(Body::InitialHeartbeat);
     (other.uid, other.nsp) = ("b".into(), Nsp::new("/other").unwrap());
     node.cluster.receive(node.now, other);
     assert!(node.cluster.poll_output().is_none());
-    assert_eq!((node.cluster.nodes(), node.cluster.ignored()), (Some(1), 2));
+    assert_eq!((node.cluster.node_count(), node.cluster.ignored_messages()), (Some(1), 2));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_number_of_peers_is_limited() {
     for peer in ["b", "c", "d", "e"] {
         node.hear(peer, Body::Heartbeat);
     }
-    assert_eq!(node.cluster.nodes(), Some(3));
+    assert_eq!(node.cluster.node_count(), Some(3));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn no_heartbeats_are_sent_if_the_engine_counts_nodes() {
     node.cluster.join(node.now);
     node.hear("b", Body::InitialHeartbeat);
     assert_eq!(node.published(), [0_u8; 0]);
-    assert_eq!((node.cluster.nodes(), node.cluster.poll_timeout()), (None, None));
+    assert_eq!((node.cluster.node_count(), node.cluster.poll_timeout()), (None, None));
     node.cluster.close();
     assert_eq!(node.published(), [0_u8; 0]);
 }

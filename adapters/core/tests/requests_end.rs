@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{Node, ack, count, hello, selection, sockets};
 use socketio_adapter::{
-    Body, ClusterLimits, ClusterRequest, Discovery, Gathered, Outcome, Output, Refused, ack_args,
+    Body, ClusterLimits, ClusterRequest, Discovery, Outcome, Output, Replies, RequestRefused,
+    ack_args,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,12 +19,12 @@ fn fetch() -> ClusterRequest {
 }
 
 fn found(outcome: Outcome) -> (usize, usize) {
-    let Gathered::Sockets(sockets) = outcome.gathered else { panic!() };
+    let Replies::Sockets(sockets) = outcome.replies else { panic!() };
     (sockets.len(), outcome.missing_nodes)
 }
 
 fn summary(outcome: Outcome) -> (usize, usize, u64) {
-    let Gathered::Replies(replies) = outcome.gathered else { panic!() };
+    let Replies::Args(replies) = outcome.replies else { panic!() };
     (replies.len(), outcome.missing_nodes, outcome.missing_clients)
 }
 
@@ -39,7 +40,7 @@ fn a_request_ends_with_the_replies_of_all_nodes() {
     assert_eq!(node.outcome().map(found), Some((3, 0)));
     node.hear("c", sockets(&request, &["4"]));
     assert!(node.outcome().is_none());
-    assert_eq!((node.cluster.pending(), node.cluster.ignored()), (0, 2));
+    assert_eq!((node.cluster.pending_requests(), node.cluster.ignored_messages()), (0, 2));
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_request_does_not_wait_for_nodes_that_left_or_died() {
         node.pass(SECOND);
     }
     assert_eq!(node.outcome().map(found), Some((0, 0)), "d died");
-    assert_eq!(node.cluster.nodes(), Some(2));
+    assert_eq!(node.cluster.node_count(), Some(2));
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn requests_end_when_the_node_leaves() {
     assert_eq!(goodbye.body, Body::AdapterClose);
     assert_eq!(node.outcome().map(found), Some((0, 1)));
     let refused = node.cluster.ask(node.now, fetch(), 0, SECOND, "waiter").unwrap_err();
-    assert_eq!(refused, Refused { waiter: "waiter", limit: None });
+    assert_eq!(refused, RequestRefused { waiter: "waiter", limit: None });
     assert_eq!(node.cluster.poll_timeout(), None);
 }
 
@@ -155,7 +156,7 @@ fn a_cancelled_request_has_no_outcome() {
     assert_eq!(node.cluster.forget(&request), None);
     node.hear("b", sockets(&request, &["1"]));
     assert!(node.outcome().is_none());
-    assert_eq!(node.cluster.pending(), 0);
+    assert_eq!(node.cluster.pending_requests(), 0);
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn requests_and_their_replies_are_limited() {
     let mut node = Node::with(Discovery::Count, limits);
     let request = node.ask(fetch(), 2);
     let refused = node.cluster.ask(node.now, fetch(), 2, SECOND, "other").unwrap_err();
-    assert_eq!(refused, Refused { waiter: "other", limit: Some(1) });
+    assert_eq!(refused, RequestRefused { waiter: "other", limit: Some(1) });
     node.hear("b", sockets(&request, &["1"]));
     node.hear("c", sockets(&request, &["2", "3"]));
     assert_eq!(node.outcome().map(found), Some((2, 0)));

@@ -101,7 +101,7 @@ impl Link for MongoLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             if self.left.load(Ordering::Acquire) {
-                return Err(AdapterError::Left);
+                return Err(AdapterError::NotInCluster);
             }
             // Node's adapter has no such message, and its number means a session there.
             if matches!(message.body, Body::AdapterClose) {

@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 200;
 /// Encodes a message. Node's adapter does not write `seq`, and ignores it.
 pub(crate) fn encode(message: &Message) -> Document {
     let Message { uid, nsp, body, seq } = message;
-    let mut document = new(i32::from(body.number()), body.to_value(), uid, nsp);
+    let mut document = new(i32::from(body.type_number()), body.to_value(), uid, nsp);
     document
         .extend(seq.and_then(|seq| i64::try_from(seq).ok()).map(|seq| ("seq".into(), seq.into())));
     document
@@ -52,12 +52,13 @@ pub(crate) fn decode(
     limits: &ClusterLimits,
 ) -> Result<Option<Message>, MessageError> {
     let mut document = checked(document, limits)?;
-    let number = document.get("type").and_then(integer).ok_or(MessageError::Field("type"))?;
+    let number =
+        document.get("type").and_then(integer).ok_or(MessageError::InvalidField("type"))?;
     if i32::try_from(number) == Ok(SESSION) {
         return Ok(None);
     }
-    let uid = document.get_str("uid").map_err(|_| MessageError::Field("uid"))?.to_owned();
-    let nsp = document.get_str("nsp").map_err(|_| MessageError::Field("nsp"))?;
+    let uid = document.get_str("uid").map_err(|_| MessageError::InvalidField("uid"))?.to_owned();
+    let nsp = document.get_str("nsp").map_err(|_| MessageError::InvalidField("nsp"))?;
     let nsp = Nsp::unchecked(nsp);
     let data = document.remove("data").map(from_bson).unwrap_or_default();
     let body = Body::from_value(number, data)?;
@@ -315,7 +316,7 @@ mod tests {
         };
         let limits = ClusterLimits::default();
         let refusal = |levels| decode(nested(levels), &limits).unwrap_err();
-        assert!(matches!(refusal(MAX_DEPTH), MessageError::Field("type")));
+        assert!(matches!(refusal(MAX_DEPTH), MessageError::InvalidField("type")));
         for levels in [MAX_DEPTH + 1, 20_000] {
             assert!(matches!(refusal(levels), MessageError::Malformed("nested too deeply")));
         }

@@ -24,10 +24,10 @@ pub enum MongoError {
     Message(#[from] MessageError),
     /// A stored session is malformed or exceeds `max_message_bytes`.
     #[error("a stored session cannot be decoded: {0}")]
-    Session(#[source] MessageError),
+    InvalidSession(#[source] MessageError),
     /// Other nodes changed a session all the time.
     #[error("a session was changed by other nodes at the same time")]
-    Changed,
+    SessionChanged,
     /// The events after an offset are no longer in the collection, or not in the last
     /// [`max_events`](crate::MongoConfig::max_events).
     #[error("the collection no longer contains the events after the offset")]

@@ -42,7 +42,7 @@ impl NatsAdapter {
     ///
     /// # Errors
     ///
-    /// Returns [`NatsError::Prefix`] if the configured prefix is invalid.
+    /// Returns [`NatsError::InvalidPrefix`] if the configured prefix is invalid.
     pub fn new(config: NatsConfig) -> Result<Arc<Self>, NatsError> {
         let publisher = Publisher::new(config.clone())?;
         Ok(Arc::new(Self { config, publisher, members: Mutex::default() }))
@@ -64,7 +64,7 @@ impl NatsAdapter {
             }
         };
         let connected = tokio::time::timeout(self.config.timeout, connected).await;
-        connected.map_err(|_| NatsError::Away)?;
+        connected.map_err(|_| NatsError::NotConnected)?;
         match self.publisher.log() {
             Some(log) => log.prepare().await.map(drop),
             None => Ok(()),
@@ -163,7 +163,7 @@ impl ClusterAdapter for NatsAdapter {
                     let subject = membership.awaited_probes().into_iter().next();
                     NatsError::ProbeTimeout { subject: subject.unwrap_or(subjects.log()), timeout }
                 })?
-                .map_err(|_| NatsError::Away)?;
+                .map_err(|_| NatsError::NotConnected)?;
             let link = NatsLink {
                 publisher: self.publisher.clone(),
                 room_subjects: self.config.room_subjects,
@@ -211,7 +211,7 @@ impl Drop for Tasks {
 
 impl NatsLink {
     fn check(&self) -> Result<(), AdapterError> {
-        if self.left.load(Ordering::Acquire) { Err(AdapterError::Left) } else { Ok(()) }
+        if self.left.load(Ordering::Acquire) { Err(AdapterError::NotInCluster) } else { Ok(()) }
     }
 }
 

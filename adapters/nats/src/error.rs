@@ -10,7 +10,7 @@ use socketio_adapter::{AdapterError, MessageError};
 pub enum NatsError {
     /// There is no connection at the moment. The client reconnects by itself.
     #[error("not connected to NATS")]
-    Away,
+    NotConnected,
     /// NATS did not respond in time.
     #[error("NATS did not respond within {0:?}")]
     Timeout(Duration),
@@ -30,14 +30,14 @@ pub enum NatsError {
     /// JetStream did not respond to the previous request. Further requests fail until the `timeout`
     /// has passed or JetStream is heard of again.
     #[error("JetStream did not respond to the previous request")]
-    Silent,
+    JetStreamUnresponsive,
     /// The connection was lost before JetStream responded. The request may or may not have been
     /// executed.
     #[error("the connection to NATS was lost")]
-    Lost,
+    ConnectionLost,
     /// Other nodes have written the session at the same time, again and again.
     #[error("other nodes changed the session at the same time")]
-    Changed,
+    SessionChanged,
     /// The message exceeds `max_message_bytes`, which the other nodes enforce.
     #[error("{0}")]
     Message(#[from] MessageError),
@@ -51,11 +51,11 @@ pub enum NatsError {
     },
     /// The name of a namespace or a node exceeds 192 bytes, so no subject can contain it.
     #[error("a name of {0} bytes exceeds the limit of 192 bytes")]
-    Name(usize),
+    NameTooLong(usize),
     /// The prefix must consist of letters, digits, `_` and `-`, in tokens separated by dots, with
     /// at most 64 bytes.
     #[error("`{0}` is not a valid prefix of subjects")]
-    Prefix(String),
+    InvalidPrefix(String),
     /// The NATS server runs without JetStream (`nats-server -js`), or the account must not use it.
     /// Connection state recovery needs JetStream.
     #[error("connection state recovery needs JetStream, which this NATS server or account lacks")]
@@ -73,7 +73,7 @@ pub enum NatsError {
     Trimmed,
     /// The stored session cannot be decoded.
     #[error("invalid stored session: {0}")]
-    Session(#[source] Box<dyn std::error::Error + Send + Sync>),
+    InvalidSession(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// JetStream refused the request.
     #[error("JetStream refused the request: {0}")]
     JetStream(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -85,11 +85,15 @@ pub enum NatsError {
 impl From<NatsError> for AdapterError {
     fn from(error: NatsError) -> Self {
         match error {
-            NatsError::Message(_) | NatsError::TooLarge { .. } | NatsError::Prefix(_) => {
+            NatsError::Message(_) | NatsError::TooLarge { .. } | NatsError::InvalidPrefix(_) => {
                 Self::Refused(error.into())
             }
-            NatsError::Name(_) | NatsError::ProbeTimeout { .. } => Self::Denied(error.into()),
-            NatsError::Away | NatsError::Silent => Self::Away(error.into()),
+            NatsError::NameTooLong(_) | NatsError::ProbeTimeout { .. } => {
+                Self::Denied(error.into())
+            }
+            NatsError::NotConnected | NatsError::JetStreamUnresponsive => {
+                Self::NotConnected(error.into())
+            }
             _ => Self::Engine(error.into()),
         }
     }

@@ -21,7 +21,7 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn encode(&self) -> Result<Bytes, NatsError> {
         let uid = self.uid.as_str();
-        let length = u8::try_from(uid.len()).map_err(|_| NatsError::Name(uid.len()))?;
+        let length = u8::try_from(uid.len()).map_err(|_| NatsError::NameTooLong(uid.len()))?;
         let mut out = BytesMut::with_capacity(FIXED + uid.len() + self.message.len());
         out.put_u8(VERSION);
         out.put_u64(self.count);

@@ -36,7 +36,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// Returns [`NatsError::Prefix`] if the configured prefix is invalid.
+    /// Returns [`NatsError::InvalidPrefix`] if the configured prefix is invalid.
     pub fn new(config: NatsConfig) -> Result<Self, NatsError> {
         Subjects::new(&config.prefix, "/")?;
         let NatsConfig { client, prefix, recovery, timeout, .. } = config.clone();
@@ -100,7 +100,7 @@ impl Publisher {
     pub(crate) fn check(&self) -> Result<(), NatsError> {
         match self.config.client.connection_state() {
             State::Connected => Ok(()),
-            _ => Err(NatsError::Away),
+            _ => Err(NatsError::NotConnected),
         }
     }
 

@@ -92,7 +92,7 @@ impl Receiver {
                 next_probe = Instant::now() + PROBE_INTERVAL;
             }
             let Ok(received) = self.receive_pending(&mut state) else {
-                return Err(NatsError::Away);
+                return Err(NatsError::NotConnected);
             };
             if received > 0 {
                 tokio::task::yield_now().await;

@@ -19,7 +19,7 @@ impl Prefix {
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
         let token = |token: &str| !token.is_empty() && token.bytes().all(plain);
         if prefix.len() > MAX_PREFIX || !prefix.split('.').all(token) {
-            return Err(NatsError::Prefix(prefix.into()));
+            return Err(NatsError::InvalidPrefix(prefix.into()));
         }
         Ok(Self(prefix.into()))
     }
@@ -57,7 +57,7 @@ pub(crate) struct Subjects {
 impl Subjects {
     pub(crate) fn new(prefix: &str, nsp: &str) -> Result<Self, NatsError> {
         let Prefix(prefix) = Prefix::new(prefix)?;
-        let nsp = encode(nsp).ok_or(NatsError::Name(nsp.len()))?;
+        let nsp = encode(nsp).ok_or(NatsError::NameTooLong(nsp.len()))?;
         Ok(Self { prefix, nsp })
     }
 
@@ -78,7 +78,7 @@ impl Subjects {
 
     /// The subject that one node receives.
     pub(crate) fn node(&self, uid: &NodeId) -> Result<String, NatsError> {
-        let token = encode(uid.as_str()).ok_or(NatsError::Name(uid.as_str().len()))?;
+        let token = encode(uid.as_str()).ok_or(NatsError::NameTooLong(uid.as_str().len()))?;
         Ok(format!("{}.{}.node.{token}", self.prefix, self.nsp))
     }
 }

@@ -103,13 +103,13 @@ impl ClusterAdapter for PostgresAdapter {
                 // Dropping `membership` leaves again, if the caller stops waiting or the join times
                 // out.
                 let (membership, subscribed) = self.registry.join(channel.clone(), member, inbox);
-                let subscribed = subscribed.await.map_err(|_| PostgresError::Away)?;
+                let subscribed = subscribed.await.map_err(|_| PostgresError::NotConnected)?;
                 subscribed.map_err(|error| PostgresError::Denied { channel, error })?;
                 publisher.connected().await?;
                 Ok::<_, PostgresError>(membership)
             });
             let membership = joined.await.map_err(|_| match publisher.not_connected() {
-                PostgresError::Away => PostgresError::Timeout(timeout),
+                PostgresError::NotConnected => PostgresError::Timeout(timeout),
                 lost => lost,
             })??;
             let store = Sessions { publisher: publisher.clone(), nsp: membership.nsp().clone() };
@@ -132,7 +132,7 @@ impl Link for PostgresLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             if self.left.load(Ordering::Acquire) {
-                return Err(AdapterError::Left);
+                return Err(AdapterError::NotInCluster);
             }
             let offset = self.publisher.send(&message).await?;
             Ok(offset.map(|offset| offset.to_string().into()))

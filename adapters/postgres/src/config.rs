@@ -244,7 +244,7 @@ impl PostgresConfig {
         let log = self.log.as_deref().map(|log| [log.sequence(), log.sessions_table.clone()]);
         let tables = log.into_iter().flatten().chain([self.table.clone()]);
         if let Some(table) = tables.into_iter().find(|table| !is_table(table)) {
-            return Err(PostgresError::Table(table));
+            return Err(PostgresError::InvalidTable(table));
         }
         self.channel("/").map(drop)
     }
@@ -254,7 +254,7 @@ impl PostgresConfig {
         let channel = format!("{}#{nsp}", self.channel_prefix);
         match channel.len() <= MAX_NAME && !channel.contains('\0') {
             true => Ok(channel),
-            false => Err(PostgresError::Channel(channel)),
+            false => Err(PostgresError::InvalidChannel(channel)),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Driver {
     pub(crate) async fn next(&mut self) -> Result<AsyncMessage, PostgresError> {
         match poll_fn(|cx| self.0.poll(cx)).await {
             Some(message) => Ok(message?),
-            None => Err(PostgresError::Away),
+            None => Err(PostgresError::NotConnected),
         }
     }
 

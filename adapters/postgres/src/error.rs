@@ -10,10 +10,10 @@ use socketio_adapter::{AdapterError, MessageError};
 pub enum PostgresError {
     /// There is no connection at the moment. The adapter is reconnecting.
     #[error("not connected to the database")]
-    Away,
+    NotConnected,
     /// There was no connection within the time limit, for this reason. The adapter is reconnecting.
     #[error("not connected to the database: {0}")]
-    Lost(#[source] Arc<PostgresError>),
+    ConnectFailed(#[source] Arc<PostgresError>),
     /// The database did not respond in time. The adapter closes the connection and reconnects.
     #[error("the database did not respond within {0:?}")]
     Timeout(Duration),
@@ -23,7 +23,7 @@ pub enum PostgresError {
     /// PostgreSQL does not accept the channel of this prefix and namespace: the name is longer than
     /// 63 bytes or contains NUL.
     #[error("`{0}` is not a valid channel: at most 63 bytes without NUL are allowed")]
-    Channel(String),
+    InvalidChannel(String),
     /// PostgreSQL refuses to listen on the channel of a namespace, for example because the encoding
     /// of the database lacks a character. Other namespaces are not affected.
     #[error("PostgreSQL refuses the channel `{channel}`: {error}")]
@@ -37,7 +37,7 @@ pub enum PostgresError {
     /// The name of the table must consist of letters, digits and `_`, with at most one dot between
     /// schema and table.
     #[error("`{0}` is not a valid table name")]
-    Table(String),
+    InvalidTable(String),
     /// A table of [`EventLog`](crate::EventLog), or its sequence, does not exist, or the role lacks
     /// a privilege on it. Contains the reason.
     #[error("connection state recovery is not possible: {0}")]
@@ -73,11 +73,15 @@ fn text(error: &tokio_postgres::Error) -> String {
 impl From<PostgresError> for AdapterError {
     fn from(error: PostgresError) -> Self {
         match error {
-            PostgresError::Table(_) | PostgresError::Message(_) => Self::Refused(error.into()),
-            PostgresError::Channel(_) | PostgresError::Denied { .. } | PostgresError::NoLog(_) => {
-                Self::Denied(error.into())
+            PostgresError::InvalidTable(_) | PostgresError::Message(_) => {
+                Self::Refused(error.into())
             }
-            PostgresError::Away | PostgresError::Lost(_) => Self::Away(error.into()),
+            PostgresError::InvalidChannel(_)
+            | PostgresError::Denied { .. }
+            | PostgresError::NoLog(_) => Self::Denied(error.into()),
+            PostgresError::NotConnected | PostgresError::ConnectFailed(_) => {
+                Self::NotConnected(error.into())
+            }
             _ => Self::Engine(error.into()),
         }
     }

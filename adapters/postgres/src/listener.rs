@@ -154,7 +154,7 @@ impl Listener {
                 Err(error) if error.is_refusal() => {
                     let error = Arc::new(error);
                     if !self.registry.mark_refused(&channel, &error) {
-                        return Err(PostgresError::Lost(error));
+                        return Err(PostgresError::ConnectFailed(error));
                     }
                 }
                 Err(error) => return Err(error),

@@ -98,7 +98,7 @@ impl Publisher {
         let nsp = message.nsp.as_str();
         let channel = self.config.channel(nsp)?;
         let connected = self.connected.borrow().clone();
-        let Connected { client, log } = connected.ok_or(PostgresError::Away)?;
+        let Connected { client, log } = connected.ok_or(PostgresError::NotConnected)?;
         let log = log.filter(|_| is_logged(&message.body));
         let offset = if log.is_some() { MAX_OFFSET } else { 0 };
         let form = choose_form(message, *payload_threshold, offset, limits)?;
@@ -129,7 +129,7 @@ impl Publisher {
 
     /// Waits for a connection, and returns the log over it.
     pub(crate) async fn log(&self) -> Result<Log, PostgresError> {
-        self.wait().await?.log.ok_or(PostgresError::Away)
+        self.wait().await?.log.ok_or(PostgresError::NotConnected)
     }
 
     /// Reads a page of the log, which begins with the entry `from`.
@@ -158,13 +158,13 @@ impl Publisher {
     /// Returns why there is no connection.
     pub(crate) fn not_connected(&self) -> PostgresError {
         let refusal = lock(&self.refusal).clone();
-        refusal.map_or(PostgresError::Away, PostgresError::Lost)
+        refusal.map_or(PostgresError::NotConnected, PostgresError::ConnectFailed)
     }
 
     async fn wait(&self) -> Result<Connected, PostgresError> {
         let mut connected = self.connected.clone();
         let found = connected.wait_for(Option::is_some).await;
-        found.ok().and_then(|connected| connected.clone()).ok_or(PostgresError::Away)
+        found.ok().and_then(|connected| connected.clone()).ok_or(PostgresError::NotConnected)
     }
 
     /// Limits the time of a request. If a response is late, the connection is closed, so that the

@@ -38,7 +38,7 @@ pub(crate) fn choose_form(
     let payload = message.to_msgpack();
     limits.check_size(payload.len())?;
     let uid = serde_json::Value::from(message.uid.as_str());
-    let number = message.body.number();
+    let number = message.body.type_number();
     let before = format!(r#"{{"uid":{uid},"type":{number},"attachmentId":""#);
     Ok(Form::Attached { payload, before, after: r#""}"# })
 }
@@ -72,8 +72,8 @@ pub(crate) fn attachment(notification: &str) -> Result<Option<Attachment>, Messa
     let header: Header = serde_json::from_str(notification)
         .map_err(|_| MessageError::Malformed("not the header of an attachment"))?;
     let Some(id) = header.attachment_id else { return Ok(None) };
-    let id = id.parse().map_err(|_| MessageError::Field("attachmentId"))?;
-    let uid = header.uid.ok_or(MessageError::Field("uid"))?;
+    let id = id.parse().map_err(|_| MessageError::InvalidField("attachmentId"))?;
+    let uid = header.uid.ok_or(MessageError::InvalidField("uid"))?;
     Ok(Some(Attachment { uid, id }))
 }
 

@@ -121,7 +121,7 @@ impl ClusterAdapter for RedisAdapter {
                 (Options::Classic(options), _) => options.join(&self.engine, member, inbox).await,
                 (Options::Sharded(options), _) => options.join(&self.engine, member, inbox).await,
                 (Options::Streams(_), Some(streams)) => streams.join(member, inbox).await,
-                (Options::Streams(_), None) => Err(AdapterError::Left),
+                (Options::Streams(_), None) => Err(AdapterError::NotInCluster),
             }
         })
     }

@@ -141,7 +141,7 @@ impl CommandConnection {
     }
 
     fn not_connected(&self) -> AdapterError {
-        AdapterError::Away(Box::new(NotConnected(self.connector.last_error())))
+        AdapterError::NotConnected(Box::new(NotConnected(self.connector.last_error())))
     }
 
     fn discard(&self, number: u64) {

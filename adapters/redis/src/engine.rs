@@ -146,7 +146,7 @@ impl Subscriptions {
     /// Returns an error if the subscriptions have ended.
     pub(crate) fn check(&self) -> Result<(), AdapterError> {
         let ended = lock(&self.topics).is_empty();
-        if ended { Err(AdapterError::Left) } else { Ok(()) }
+        if ended { Err(AdapterError::NotInCluster) } else { Ok(()) }
     }
 
     /// Ends the subscriptions.
@@ -195,7 +195,7 @@ pub(crate) async fn publish_all(
         Err(_) => Vec::new(),
     }
     .into_iter();
-    let mut next = || sent.next().unwrap_or(Err(AdapterError::Left)).map(|_| None);
+    let mut next = || sent.next().unwrap_or(Err(AdapterError::NotInCluster)).map(|_| None);
     outcomes.into_iter().map(|there| if there?.is_some() { next() } else { Ok(None) }).collect()
 }
 

@@ -29,7 +29,7 @@ use self::connection::{Http, Peer, until_stopped};
 use crate::{
     config::EngineConfig,
     engine::Engine,
-    stats::{Dropped, DroppedCounters},
+    stats::{DropStats, DroppedCounters},
 };
 
 impl Engine {
@@ -56,8 +56,8 @@ pub struct Listening {
 impl Listening {
     /// Returns how many connections were dropped before or between requests, by reason.
     /// [`Engine::stats`] counts refused requests.
-    pub fn stats(&self) -> Dropped {
-        let mut dropped = Dropped::default();
+    pub fn stats(&self) -> DropStats {
+        let mut dropped = DropStats::default();
         self.dropped.add_to(&mut dropped);
         dropped
     }

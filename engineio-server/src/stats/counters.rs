@@ -9,7 +9,7 @@ use crate::error::RequestError;
 
 crate::counters! {
     /// Sessions that ended, by reason.
-    Closed, ClosedCounters {
+    CloseStats, ClosedCounters {
         /// The connection failed, or the peer violated the protocol.
         transport_error,
         /// The peer closed the session.
@@ -25,7 +25,7 @@ crate::counters! {
 
 crate::counters! {
     /// Refused requests, bodies and messages, by reason.
-    Refused, RefusedCounters {
+    RefusalStats, RefusedCounters {
         /// Error 0, "Transport unknown".
         unknown_transport,
         /// Error 1, "Session ID unknown".
@@ -76,7 +76,7 @@ crate::counters! {
 crate::counters! {
     /// Connections that a listener dropped before or between requests, by reason. Returned by
     /// [`Listening::stats`](crate::Listening::stats).
-    Dropped, DroppedCounters {
+    DropStats, DroppedCounters {
         /// A request head or a TLS handshake that was not complete within `head_timeout`.
         head_timeout,
         /// A head beyond `max_head_size`, or with too many headers.
@@ -105,7 +105,7 @@ macro_rules! total {
     };
 }
 
-total!(Closed, Refused, Dropped);
+total!(CloseStats, RefusalStats, DropStats);
 
 impl DroppedCounters {
     /// Counts a connection that failed in hyper. A connection that was merely lost is not counted.

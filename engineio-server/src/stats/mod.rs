@@ -10,7 +10,7 @@ use engineio_parser::{
     session::{Session, Traffic},
 };
 
-pub use counters::{Closed, Dropped, Refused};
+pub use counters::{CloseStats, DropStats, RefusalStats};
 pub(crate) use counters::{Counters, DroppedCounters, RefusedCounters};
 pub(crate) use counting::{Counter, Gauge, saturated};
 
@@ -22,11 +22,11 @@ pub(crate) use counting::{Counter, Gauge, saturated};
 #[non_exhaustive]
 pub struct Stats {
     /// Open sessions by their current transport.
-    pub sessions: Sessions,
+    pub sessions: SessionStats,
     /// Sessions that were opened.
     pub opened: u64,
     /// Sessions that ended, by reason.
-    pub closed: Closed,
+    pub closed: CloseStats,
     /// Sessions that switched to another transport.
     pub upgraded: u64,
     /// Upgrades that were started and failed. Their sessions continued with polling, or ended.
@@ -45,7 +45,7 @@ pub struct Stats {
     /// `max_payload` and 64 KiB.
     pub unread_bytes: u64,
     /// Refused requests, bodies and messages, by reason.
-    pub refused: Refused,
+    pub refused: RefusalStats,
     /// Sessions whose application's future has not ended, and WebSockets that are being closed. 0
     /// after [`Engine::ended`](crate::Engine::ended) has returned.
     pub at_work: u64,
@@ -54,7 +54,7 @@ pub struct Stats {
 /// Open sessions by their current transport. During an upgrade, this is the previous transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Sessions {
+pub struct SessionStats {
     /// Long-polling.
     pub polling: u64,
     /// WebSocket.
@@ -63,7 +63,7 @@ pub struct Sessions {
     pub webtransport: u64,
 }
 
-impl Sessions {
+impl SessionStats {
     /// Returns every value with the name of its transport.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [

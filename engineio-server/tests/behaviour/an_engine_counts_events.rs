@@ -5,7 +5,7 @@ use crate::support;
 use std::{future::ready, io, time::Duration};
 
 use bytes::Bytes;
-use engineio_server::{EngineConfig, Event, Refused, SendError, Stats};
+use engineio_server::{EngineConfig, Event, RefusalStats, SendError, Stats};
 use futures_util::{
     StreamExt,
     stream::{once, pending},
@@ -16,8 +16,8 @@ use http_body_util::StreamBody;
 use support::{Message, Server, frame, until, within};
 use tokio::io::AsyncWriteExt;
 
-fn refused(count: impl FnOnce(&mut Refused)) -> Refused {
-    let mut refused = Refused::default();
+fn refused(count: impl FnOnce(&mut RefusalStats)) -> RefusalStats {
+    let mut refused = RefusalStats::default();
     count(&mut refused);
     refused
 }
@@ -43,7 +43,7 @@ async fn opened_and_closed_sessions_are_counted() {
     let stats = server.engine.stats();
     assert_eq!((stats.sessions.total(), stats.opened), (0, 2));
     assert_eq!((stats.closed.transport_close, stats.closed.total()), (2, 2));
-    assert_eq!(stats.refused, Refused::default());
+    assert_eq!(stats.refused, RefusalStats::default());
 }
 
 #[tokio::test]

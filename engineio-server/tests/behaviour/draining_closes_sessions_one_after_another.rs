@@ -19,7 +19,7 @@ fn quiet() -> EngineConfig {
     EngineConfig::default().ping_interval(1_000_000 * SECOND)
 }
 
-fn drain(server: &Server, duration: Duration) -> JoinHandle<engineio_server::Drained> {
+fn drain(server: &Server, duration: Duration) -> JoinHandle<engineio_server::DrainSummary> {
     let engine = server.engine.clone();
     tokio::spawn(async move { engine.drain(duration).await })
 }

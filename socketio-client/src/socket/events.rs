@@ -15,14 +15,14 @@ use crate::registration::ListenerHandle;
 
 /// One event from the server.
 #[derive(Debug)]
-pub struct Received {
+pub struct ReceivedEvent {
     /// The name and the arguments.
     pub args: Args,
     /// The ack of the event, which does nothing if the server did not request one.
     pub ack: Ack,
 }
 
-impl Received {
+impl ReceivedEvent {
     /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.args.event()
@@ -41,7 +41,7 @@ impl Received {
 /// # Ok(()) }
 /// ```
 pub struct Events {
-    events: mpsc::Receiver<Received>,
+    events: mpsc::Receiver<ReceivedEvent>,
     /// Keeps the connection alive while the stream exists.
     socket: Socket,
     listener: ListenerHandle,
@@ -49,15 +49,15 @@ pub struct Events {
 
 impl Events {
     /// Waits for the next event. Returns `None` only after the runtime has shut down.
-    pub async fn next(&mut self) -> Option<Received> {
+    pub async fn next(&mut self) -> Option<ReceivedEvent> {
         self.events.recv().await
     }
 }
 
 impl Stream for Events {
-    type Item = Received;
+    type Item = ReceivedEvent;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReceivedEvent>> {
         self.get_mut().events.poll_recv(cx)
     }
 }
@@ -76,7 +76,7 @@ impl Socket {
             let sender = sender.clone();
             async move {
                 // A dropped stream is not an error.
-                let _ = sender.send(Received { args, ack }).await;
+                let _ = sender.send(ReceivedEvent { args, ack }).await;
             }
         });
         let listener = listener.listener();

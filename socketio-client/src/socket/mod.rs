@@ -26,7 +26,7 @@ use socketio_parser::Nsp;
 pub use self::{
     ack::Ack,
     emitter::Emitter,
-    events::{Events, Received},
+    events::{Events, ReceivedEvent},
     next::Next,
 };
 pub(crate) use self::{

@@ -8,7 +8,7 @@ use engineio_server::{
     internal::{settings, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Body, ClusterRequest, Gathered, IntoRooms, Outcome, Selection, event_args};
+use socketio_adapter::{Body, ClusterRequest, IntoRooms, Outcome, Replies, Selection, event_args};
 use socketio_core::typed_emit;
 use socketio_parser::{AckId, AckRefused, Args};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
@@ -597,7 +597,7 @@ fn summary<R>(
     read: impl Fn(&Args) -> Option<R>,
 ) -> Result<Vec<R>, BroadcastAckError<R>> {
     let mut missing_nodes = 0;
-    if let Some(Outcome { gathered: Gathered::Replies(more), missing_clients, .. }) = &others {
+    if let Some(Outcome { replies: Replies::Args(more), missing_clients, .. }) = &others {
         let missing = usize::try_from(*missing_clients).unwrap_or(usize::MAX);
         expected = expected.saturating_add(more.len()).saturating_add(missing);
         acks.extend_from_slice(more);
@@ -650,8 +650,8 @@ mod tests {
 
     #[test]
     fn a_count_of_missing_clients_from_another_node_cannot_overflow() {
-        let gathered = Gathered::Replies(vec![socketio_adapter::ack_args(&1).unwrap()]);
-        let others = Outcome { gathered, missing_nodes: 0, missing_clients: u64::MAX };
+        let replies = Replies::Args(vec![socketio_adapter::ack_args(&1).unwrap()]);
+        let others = Outcome { replies, missing_nodes: 0, missing_clients: u64::MAX };
         let Err(BroadcastAckError::Partial { responses, missing, .. }) =
             summary((Vec::new(), 1), Some(others), |ack| ack.decode::<u32>().ok())
         else {

@@ -6,7 +6,7 @@ pub(crate) mod stats;
 use std::{fmt, sync::Arc, time::Duration};
 
 use engineio_server::{
-    Connection, Drained, Engine, EngineLayer, EngineService, Listening, internal::settings,
+    Connection, DrainSummary, Engine, EngineLayer, EngineService, Listening, internal::settings,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_core::typed_emit;
@@ -717,7 +717,7 @@ impl Server {
     /// listened
     /// # }
     /// ```
-    pub async fn drain(&self, duration: Duration) -> Drained {
+    pub async fn drain(&self, duration: Duration) -> DrainSummary {
         self.registry.drain();
         for namespace in self.registry.namespaces() {
             namespace.store_sessions().await;

@@ -40,13 +40,13 @@ impl Server {
     /// | `socketio_namespaces`, `socketio_sockets`, `socketio_rooms` | gauge | |
     /// | `socketio_inbox_events`, `socketio_inbox_bytes`, `socketio_unfinished_bytes` | gauge | |
     /// | `socketio_connected_total`, `socketio_refused_total` | counter | |
-    /// | `socketio_disconnected_total` | counter | `reason`: a field of [`Disconnected`](crate::Disconnected) |
-    /// | `socketio_events_total` | counter | `kind`: a field of [`Events`](crate::Events) |
-    /// | `socketio_handlers_total` | counter | `kind`: a field of [`Handlers`](crate::Handlers) except `nanoseconds` |
+    /// | `socketio_disconnected_total` | counter | `reason`: a field of [`DisconnectStats`](crate::DisconnectStats) |
+    /// | `socketio_events_total` | counter | `kind`: a field of [`EventStats`](crate::EventStats) |
+    /// | `socketio_handlers_total` | counter | `kind`: a field of [`HandlerStats`](crate::HandlerStats) except `nanoseconds` |
     /// | `socketio_handler_nanoseconds_total` | counter | |
-    /// | `socketio_acks_total` | counter | `kind`: a field of [`Acks`](crate::Acks) |
+    /// | `socketio_acks_total` | counter | `kind`: a field of [`AckStats`](crate::AckStats) |
     /// | `socketio_acks_pending` | gauge | |
-    /// | `socketio_recoveries_total` | counter | `kind`: a field of [`Recoveries`](crate::Recoveries) |
+    /// | `socketio_recoveries_total` | counter | `kind`: a field of [`RecoveryStats`](crate::RecoveryStats) |
     /// | `socketio_recovery_log_events`, `socketio_recovery_log_bytes`, `socketio_recovery_log_sessions` | gauge | |
     /// | `socketio_cluster_total` | counter | `kind`: a field of [`ClusterStats`](crate::ClusterStats) |
     /// | `socketio_cluster_requests` | gauge | |

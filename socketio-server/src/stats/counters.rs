@@ -66,7 +66,7 @@ impl Counters {
 
 counters! {
     /// Sockets that were disconnected, by [`DisconnectReason`].
-    Disconnected, DisconnectedCounters {
+    DisconnectStats, DisconnectedCounters {
         /// "transport error".
         transport_error,
         /// "transport close".
@@ -89,7 +89,7 @@ counters! {
     }
 }
 
-impl Disconnected {
+impl DisconnectStats {
     /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.entries().map(|(_, count)| count).sum()
@@ -114,7 +114,7 @@ impl DisconnectedCounters {
 
 counters! {
     /// Events in both directions, without acks.
-    Events, EventCounters {
+    EventStats, EventCounters {
         /// Events of clients that have joined the namespace, including those that were dropped.
         received,
         /// Received events that the [`RateLimit`](crate::RateLimit) refused.
@@ -141,7 +141,7 @@ counters! {
 counters! {
     /// Handlers of events, connects and disconnects, and their results. Middlewares count only in
     /// the fields that mention them.
-    Handlers, HandlerCounters {
+    HandlerStats, HandlerCounters {
         /// Handlers that were called.
         started,
         /// Handlers that returned an error.
@@ -163,7 +163,7 @@ counters! {
 
 counters! {
     /// Acks that this server expects from its clients, one per recipient of a broadcast.
-    Acks, AckCounters {
+    AckStats, AckCounters {
         /// Acks that were requested.
         requested,
         /// Acks that arrived.
@@ -181,7 +181,7 @@ counters! {
     }
 }
 
-impl Acks {
+impl AckStats {
     /// Returns the number of pending acks.
     pub fn pending(&self) -> u64 {
         let ended = self.received + self.expired + self.disconnected + self.abandoned;
@@ -191,7 +191,7 @@ impl Acks {
 
 counters! {
     /// Clients that asked for their previous session.
-    Recoveries, RecoveryCounters {
+    RecoveryStats, RecoveryCounters {
         /// Clients that got their session and all missed events.
         recovered,
         /// Clients that got a new session or were closed, because the session or some missed events

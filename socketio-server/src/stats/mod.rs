@@ -4,7 +4,9 @@ pub(crate) mod counters;
 #[cfg(feature = "metrics")]
 mod report;
 
-pub use counters::{Acks, ClusterStats, Disconnected, Events, Handlers, Recoveries};
+pub use counters::{
+    AckStats, ClusterStats, DisconnectStats, EventStats, HandlerStats, RecoveryStats,
+};
 pub(crate) use counters::{Counters, Stripe};
 
 /// A snapshot of a server's counters, from [`Server::stats`](crate::Server::stats).
@@ -37,18 +39,18 @@ pub struct Stats {
     /// CONNECT packets that were refused with CONNECT_ERROR.
     pub refused: u64,
     /// Sockets that were disconnected, by reason.
-    pub disconnected: Disconnected,
+    pub disconnected: DisconnectStats,
     /// Events in both directions.
-    pub events: Events,
+    pub events: EventStats,
     /// Handlers, and their results.
-    pub handlers: Handlers,
+    pub handlers: HandlerStats,
     /// Acks that are requested from clients.
-    pub acks: Acks,
+    pub acks: AckStats,
     /// Clients that asked for their previous session.
-    pub recoveries: Recoveries,
+    pub recoveries: RecoveryStats,
     /// The state kept for recovery. Empty without
     /// [`connection_state_recovery`](crate::ServerConfig::connection_state_recovery).
-    pub recovery_log: RecoveryLog,
+    pub recovery_log: RecoveryLogStats,
     /// Messages to and from other nodes. All 0 without an
     /// [`adapter`](crate::ServerConfig::adapter).
     pub cluster: ClusterStats,
@@ -59,7 +61,7 @@ pub struct Stats {
 /// The state kept for recovery, over all namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RecoveryLog {
+pub struct RecoveryLogStats {
     /// Number of events.
     pub events: u64,
     /// The size of the events in bytes, including bookkeeping.

@@ -32,7 +32,7 @@ pub enum TestError {
     Closed,
     /// Another client of the same connection has already joined this namespace.
     #[error("the connection has already joined this namespace")]
-    Joined,
+    AlreadyJoined,
     /// Nothing arrived in time.
     #[error("nothing arrived within {0:?}")]
     Timeout(Duration),

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     server::Server,
     sync::{Mutex, lock},
-    testing::{error::TestError, received::Received, wire::Wire},
+    testing::{error::TestError, received::ReceivedEvent, wire::Wire},
     time::now,
 };
 
@@ -146,7 +146,7 @@ impl Link {
             known
         });
         if joined {
-            return Err(TestError::Joined);
+            return Err(TestError::AlreadyJoined);
         }
         let (nsp, unread) = (nsp.clone(), VecDeque::new());
         let (id, pid) = (String::new(), previous_session.pid.clone());
@@ -223,9 +223,9 @@ impl Link {
         self.incoming.recv().await.ok_or(TestError::Closed)
     }
 
-    pub(super) fn received(&self, id: Option<AckId>, args: Args) -> Received {
+    pub(super) fn received(&self, id: Option<AckId>, args: Args) -> ReceivedEvent {
         let SharedConnection { parser, wire, .. } = &*self.connection;
-        Received { args, id, nsp: self.nsp.clone(), parser: *parser, wire: wire.clone() }
+        ReceivedEvent { args, id, nsp: self.nsp.clone(), parser: *parser, wire: wire.clone() }
     }
 
     pub(super) async fn emit<T: Serialize + ?Sized>(

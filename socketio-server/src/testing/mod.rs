@@ -39,7 +39,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use socketio_parser::{EncodeError, Nsp};
 
 use self::link::{Incoming, Link, PreviousSession, SharedConnection};
-pub use self::{error::TestError, received::Received};
+pub use self::{error::TestError, received::ReceivedEvent};
 use crate::server::Server;
 
 /// An in-memory client in one namespace of a server. Needs a tokio runtime.
@@ -176,7 +176,7 @@ impl TestClient {
     /// # Errors
     ///
     /// Returns an error if no event arrives in time or the client is disconnected.
-    pub async fn next(&mut self) -> Result<Received, TestError> {
+    pub async fn next(&mut self) -> Result<ReceivedEvent, TestError> {
         within(self.timeout, async {
             match self.link.incoming().await? {
                 Incoming::Event { id, args } => Ok(self.link.received(id, args)),

@@ -8,7 +8,7 @@ use socketio_parser::{AckId, Args, Nsp, Parser};
 use crate::testing::{error::TestError, wire::Wire};
 
 /// An event that a [`TestClient`](super::TestClient) received.
-pub struct Received {
+pub struct ReceivedEvent {
     pub(super) args: Args,
     pub(super) id: Option<AckId>,
     pub(super) nsp: Nsp,
@@ -16,7 +16,7 @@ pub struct Received {
     pub(super) wire: Arc<Wire>,
 }
 
-impl Received {
+impl ReceivedEvent {
     /// Returns the name of the event.
     pub fn event(&self) -> &str {
         self.args.event()
@@ -54,8 +54,8 @@ impl Received {
     }
 }
 
-impl fmt::Debug for Received {
+impl fmt::Debug for ReceivedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received").field("args", &self.args).field("id", &self.id).finish()
+        f.debug_struct("ReceivedEvent").field("args", &self.args).field("id", &self.id).finish()
     }
 }

@@ -175,7 +175,7 @@ async fn a_test_client_joins_several_namespaces() {
     }
     let mut main = TestClient::connect(&io, "/", &()).await.unwrap();
     let mut news = main.join("/news", &()).await.unwrap();
-    assert!(matches!(main.join("/news", &()).await, Err(TestError::Joined)));
+    assert!(matches!(main.join("/news", &()).await, Err(TestError::AlreadyJoined)));
     assert!(matches!(main.join("/nowhere", &()).await, Err(TestError::Refused { .. })));
     let (nsp, sid): (String, String) = main.emit_with_ack("where", &()).await.unwrap();
     let other: (String, String) = news.emit_with_ack("where", &()).await.unwrap();

@@ -210,7 +210,7 @@ suite!(
 
 struct InMemory(MemoryCluster);
 
-impl conformance::Logging for InMemory {
+impl conformance::LogHarness for InMemory {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         self.0.adapter()
     }

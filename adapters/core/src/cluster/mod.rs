@@ -26,7 +26,7 @@ use crate::{
     selection::Selection,
 };
 
-pub use self::requests::{Gathered, Outcome};
+pub use self::requests::{Outcome, Replies};
 
 /// The state machine of one node in one namespace. `W` identifies a waiter for the outcome of a
 /// request. The machine returns each waiter exactly once, in [`Output::Done`] or from
@@ -42,7 +42,7 @@ pub use self::requests::{Gathered, Outcome};
 /// ```
 /// use std::time::{Duration, Instant};
 /// use socketio_adapter::{
-///     Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Gathered, Message,
+///     Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Replies, Message,
 ///     NodeId, Output, event_args,
 /// };
 /// use socketio_parser::Nsp;
@@ -61,7 +61,7 @@ pub use self::requests::{Gathered, Outcome};
 /// let body = Body::ServerSideEmitResponse { request, args };
 /// cluster.receive(now, Message { uid: two, nsp: Nsp::root(), body, seq: None });
 /// let Some(Output::Done { waiter, outcome }) = cluster.poll_output() else { panic!() };
-/// let Gathered::Replies(replies) = outcome.gathered else { panic!() };
+/// let Replies::Args(replies) = outcome.replies else { panic!() };
 /// assert_eq!((waiter, replies[0].decode::<String>()?), ("who asked", "noon".into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -108,7 +108,7 @@ pub enum Output<W> {
     Publish(Message),
     /// Execute a request of another node: a broadcast, joins, leaves, disconnects, a request for
     /// sockets, or a server-side event.
-    Do {
+    Execute {
         /// The node to which replies are sent.
         from: NodeId,
         /// The request.
@@ -125,7 +125,7 @@ pub enum Output<W> {
 
 /// A refused request: its waiter, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused<W> {
+pub struct RequestRefused<W> {
     /// The waiter of the request.
     pub waiter: W,
     /// The limit that was reached (`max_requests`), or `None` if the node has left.
@@ -175,7 +175,7 @@ impl<W> Cluster<W> {
                 self.ignored += u64::from(!known);
                 self.outputs.extend(done.map(|(waiter, outcome)| Output::Done { waiter, outcome }));
             }
-            body => self.outputs.push_back(Output::Do { from: uid, body }),
+            body => self.outputs.push_back(Output::Execute { from: uid, body }),
         }
     }
 
@@ -193,9 +193,9 @@ impl<W> Cluster<W> {
         others: usize,
         timeout: Duration,
         waiter: W,
-    ) -> Result<RequestId, Refused<W>> {
+    ) -> Result<RequestId, RequestRefused<W>> {
         if self.closed {
-            return Err(Refused { waiter, limit: None });
+            return Err(RequestRefused { waiter, limit: None });
         }
         let awaited = match self.peers.known() {
             Some(known) => Awaited::Nodes(known),
@@ -203,23 +203,23 @@ impl<W> Cluster<W> {
         };
         self.request_count += 1;
         let id = RequestId::from(format!("{}.{:x}", self.member.uid, self.request_count));
-        let gathered = match &request {
+        let replies = match &request {
             ClusterRequest::FetchSockets(_) | ClusterRequest::Handover { .. } => {
-                Gathered::Sockets(Vec::new())
+                Replies::Sockets(Vec::new())
             }
             ClusterRequest::Broadcast(..) | ClusterRequest::ServerSideEmit(_) => {
-                Gathered::Replies(Vec::new())
+                Replies::Args(Vec::new())
             }
         };
         let clients = matches!(request, ClusterRequest::Broadcast(..));
         let first_only = matches!(request, ClusterRequest::Handover { .. });
         let alone = awaited.is_empty();
         let deadline = deadline(now, timeout);
-        let kind = RequestKind { gathered, clients, first_only };
+        let kind = RequestKind { replies, clients, first_only };
         let done = match self.requests.add(id.clone(), deadline, awaited, kind, waiter) {
             Ok(done) => done,
             Err(waiter) => {
-                return Err(Refused { waiter, limit: Some(self.limits.max_requests) });
+                return Err(RequestRefused { waiter, limit: Some(self.limits.max_requests) });
             }
         };
         match request {
@@ -295,23 +295,23 @@ impl<W> Cluster<W> {
     }
 
     /// Returns the number of nodes, including this one. `None` if only the engine knows it.
-    pub fn nodes(&self) -> Option<usize> {
+    pub fn node_count(&self) -> Option<usize> {
         self.peers.by_heartbeats().then(|| self.peers.count() + 1)
     }
 
     /// Returns the number of pending requests.
-    pub fn pending(&self) -> usize {
+    pub fn pending_requests(&self) -> usize {
         self.requests.len()
     }
 
     /// Returns how many requests ended at their deadline with the replies so far.
-    pub fn timed_out(&self) -> u64 {
+    pub fn timed_out_requests(&self) -> u64 {
         self.timed_out
     }
 
     /// Returns how many messages were ignored: the node's own messages, messages of other
     /// namespaces, replies to requests that have ended, and replies beyond `max_replies`.
-    pub fn ignored(&self) -> u64 {
+    pub fn ignored_messages(&self) -> u64 {
         self.ignored
     }
 

@@ -13,7 +13,7 @@ use crate::message::{Body, NodeId, RequestId, SocketDetails};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The replies.
-    pub gathered: Gathered,
+    pub replies: Replies,
     /// Number of nodes that did not reply in time, without nodes that have left or died.
     pub missing_nodes: usize,
     /// Number of clients that got a broadcast and sent no ack, because they were late or their node
@@ -23,11 +23,11 @@ pub struct Outcome {
 
 /// The replies of nodes or clients.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Gathered {
+pub enum Replies {
     /// Replies to [`ClusterRequest::FetchSockets`](super::ClusterRequest::FetchSockets).
     Sockets(Vec<SocketDetails>),
     /// Replies to the other requests.
-    Replies(Vec<Args>),
+    Args(Vec<Args>),
 }
 
 /// The requests that wait for replies.
@@ -44,7 +44,7 @@ pub(super) struct Requests<W> {
 struct Request<W> {
     deadline: Instant,
     awaited: Awaited,
-    gathered: Gathered,
+    replies: Replies,
     /// For a broadcast: the number of clients of each node, and of their acks.
     clients: Option<HashMap<NodeId, Clients>>,
     /// Number of clients without an ack when their node was lost.
@@ -56,7 +56,7 @@ struct Request<W> {
 
 /// The replies that a request collects, and the condition that completes it.
 pub(super) struct RequestKind {
-    pub(super) gathered: Gathered,
+    pub(super) replies: Replies,
     /// Whether clients send acks.
     pub(super) clients: bool,
     /// Whether the first reply with a socket completes the request.
@@ -124,10 +124,10 @@ impl<W> Requests<W> {
         kind: RequestKind,
         waiter: W,
     ) -> Result<Done<W>, W> {
-        let RequestKind { gathered, clients, first_only } = kind;
+        let RequestKind { replies, clients, first_only } = kind;
         let (clients, lost_clients) = (clients.then(HashMap::new), 0);
         let request =
-            Request { deadline, awaited, gathered, clients, lost_clients, first_only, waiter };
+            Request { deadline, awaited, replies, clients, lost_clients, first_only, waiter };
         if request.is_done() {
             return Ok(Some(request.end()));
         }
@@ -201,8 +201,8 @@ impl<W> Requests<W> {
 impl<W> Request<W> {
     /// Records a reply. Returns whether it was expected. Only the first reply of each node counts.
     fn take(&mut self, uid: &NodeId, body: Body, max_replies: usize) -> bool {
-        match (body, &mut self.gathered, &mut self.clients) {
-            (Body::FetchSocketsResponse { sockets, .. }, Gathered::Sockets(all), _) => {
+        match (body, &mut self.replies, &mut self.clients) {
+            (Body::FetchSocketsResponse { sockets, .. }, Replies::Sockets(all), _) => {
                 let expected = self.awaited.record(uid);
                 if expected {
                     let room = max_replies.saturating_sub(all.len());
@@ -210,7 +210,7 @@ impl<W> Request<W> {
                 }
                 expected
             }
-            (Body::ServerSideEmitResponse { args, .. }, Gathered::Replies(all), None) => {
+            (Body::ServerSideEmitResponse { args, .. }, Replies::Args(all), None) => {
                 let expected = self.awaited.record(uid) && all.len() < max_replies;
                 if expected {
                     all.push(args);
@@ -232,7 +232,7 @@ impl<W> Request<W> {
                 counts
             }
             // With engines that have several channels, an ack may arrive before the count.
-            (Body::BroadcastAck { args, .. }, Gathered::Replies(all), Some(nodes)) => {
+            (Body::BroadcastAck { args, .. }, Replies::Args(all), Some(nodes)) => {
                 if all.len() >= max_replies {
                     return false;
                 }
@@ -255,8 +255,7 @@ impl<W> Request<W> {
 
     fn is_done(&self) -> bool {
         self.awaited.is_empty() && self.open_clients() == 0
-            || self.first_only
-                && matches!(&self.gathered, Gathered::Sockets(all) if !all.is_empty())
+            || self.first_only && matches!(&self.replies, Replies::Sockets(all) if !all.is_empty())
     }
 
     /// Returns the number of clients whose acks are still expected.
@@ -268,6 +267,6 @@ impl<W> Request<W> {
     fn end(self) -> (W, Outcome) {
         let missing_clients = self.open_clients().saturating_add(self.lost_clients);
         let missing_nodes = self.awaited.len();
-        (self.waiter, Outcome { gathered: self.gathered, missing_nodes, missing_clients })
+        (self.waiter, Outcome { replies: self.replies, missing_nodes, missing_clients })
     }
 }

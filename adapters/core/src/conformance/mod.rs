@@ -8,7 +8,7 @@
 //!
 //! A back-end whose engine has a log also runs [`all_nodes_see_one_order`],
 //! [`sessions_are_taken_once`] and [`missed_events_are_found`], which use its adapters directly
-//! ([`Logging`]).
+//! ([`LogHarness`]).
 
 mod acks;
 mod groups;
@@ -28,7 +28,9 @@ pub use self::{
         namespaces_are_separate,
     },
     servers::{dead_servers_do_not_block_requests, server_side_events_reach_the_other_servers},
-    stores::{Logging, all_nodes_see_one_order, missed_events_are_found, sessions_are_taken_once},
+    stores::{
+        LogHarness, all_nodes_see_one_order, missed_events_are_found, sessions_are_taken_once,
+    },
 };
 
 /// Three servers in one cluster, numbered 0 to 2. The last one receives messages with a delay.

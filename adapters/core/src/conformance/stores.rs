@@ -23,13 +23,13 @@ use crate::{
     error::{AdapterError, MessageError},
     message::{Body, Message, NodeId},
     payload::event_args,
-    recovery::{Missed, Offset, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{MissedEvent, Offset, PageSize, SavedSession, SessionStore, TakeOutcome},
     selection::{Room, Selection},
     sync::lock,
 };
 
 /// An engine with a log. No other test may use it at the same time.
-pub trait Logging {
+pub trait LogHarness {
     /// Creates the adapter of one more server.
     fn adapter(&self) -> impl Future<Output = Arc<dyn ClusterAdapter>>;
 
@@ -82,7 +82,7 @@ struct Node {
 }
 
 impl Node {
-    async fn join<L: Logging>(engine: &L, nsp: &str, uid: &str) -> Self {
+    async fn join<L: LogHarness>(engine: &L, nsp: &str, uid: &str) -> Self {
         let adapter = engine.adapter().await;
         assert!(adapter.keeps_log(), "an engine without a log");
         let member = ClusterMember { nsp: Nsp::unchecked(nsp), uid: uid.to_owned().into() };
@@ -104,7 +104,7 @@ impl Node {
     }
 
     /// Waits for `count` events. Returns all received events.
-    async fn wait_for_events<L: Logging>(
+    async fn wait_for_events<L: LogHarness>(
         &self,
         engine: &L,
         count: usize,
@@ -142,7 +142,7 @@ fn to(rooms: &[&str], except: &[&str]) -> Selection {
 
 /// Every node receives the events of all nodes, including its own, once, in the order of their
 /// offsets. Its own events keep their numbers.
-pub async fn all_nodes_see_one_order<L: Logging>(engine: &L) {
+pub async fn all_nodes_see_one_order<L: LogHarness>(engine: &L) {
     let nsp = "/conformance/order";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let other = Node::join(engine, "/conformance/elsewhere", "three").await;
@@ -205,7 +205,7 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
 
 /// A session can be taken once, by any node, with an offset that the log still contains. While a
 /// node owns it, it stays stored, and the store refuses what earlier owners write.
-pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
+pub async fn sessions_are_taken_once<L: LogHarness>(engine: &L) {
     let nsp = "/conformance/sessions";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let offset = one.publish(&event(1), Selection::default()).await;
@@ -272,7 +272,7 @@ pub async fn sessions_are_taken_once<L: Logging>(engine: &L) {
 
 /// The events after an offset are found page by page, whichever node published them, without those
 /// of other namespaces.
-pub async fn missed_events_are_found<L: Logging>(engine: &L) {
+pub async fn missed_events_are_found<L: LogHarness>(engine: &L) {
     let nsp = "/conformance/missed";
     let (one, two) = (Node::join(engine, nsp, "one").await, Node::join(engine, nsp, "two").await);
     let other = Node::join(engine, "/conformance/elsewhere", "three").await;
@@ -298,11 +298,11 @@ pub async fn missed_events_are_found<L: Logging>(engine: &L) {
         loop {
             let page = succeed(two.store.missed(&end, size)).await;
             assert!(page.events.len() <= size.packets, "{size:?}");
-            for Missed { offset, args, selection } in page.events {
+            for MissedEvent { offset, args, selection } in page.events {
                 assert!(!two.store.is_after(&offset, &page.end));
                 found.push((offset, args, selection));
             }
-            if !page.more {
+            if !page.has_more {
                 break;
             }
             assert!(two.store.is_after(&page.end, &end), "no progress with {size:?}");
@@ -312,7 +312,7 @@ pub async fn missed_events_are_found<L: Logging>(engine: &L) {
     }
     let last = one.publish(&event(102), Selection::default()).await;
     let page = succeed(one.store.missed(&last, PageSize { packets: 10, bytes })).await;
-    assert!(page.events.is_empty() && !page.more && !one.store.is_after(&last, &page.end));
+    assert!(page.events.is_empty() && !page.has_more && !one.store.is_after(&last, &page.end));
     for node in [one, two, other] {
         node.link.leave().await;
     }

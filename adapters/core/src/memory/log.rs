@@ -15,7 +15,7 @@ use crate::{
     error::AdapterError,
     limits::ClusterLimits,
     message::{Body, Message, NodeId},
-    recovery::{Missed, Offset, Page, PageSize, SavedSession, TakeOutcome},
+    recovery::{MissedEvent, Offset, Page, PageSize, SavedSession, TakeOutcome},
 };
 
 /// Limits of the log of a [`MemoryCluster`](super::MemoryCluster).
@@ -135,14 +135,14 @@ impl Log {
     ) -> Result<Page, AdapterError> {
         let after = number(offset).filter(|after| after.saturating_add(1) >= self.first);
         let after = after.ok_or_else(|| AdapterError::Engine("the log was trimmed".into()))?;
-        let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
+        let mut page = Page { events: Vec::new(), end: offset.clone(), has_more: false };
         let mut bytes = 0_usize;
         let numbered = self.entries.iter().zip(self.first..);
         for (entry, at) in numbered.skip_while(|(_, at)| *at <= after) {
             bytes += entry.wire.len();
             let full = page.events.len() >= size.packets || bytes > size.bytes;
             if full && page.end != *offset {
-                page.more = true;
+                page.has_more = true;
                 break;
             }
             page.end = format!("{at}-0").into();
@@ -151,7 +151,7 @@ impl Log {
             }
             let message = Message::decode(&entry.wire, &ClusterLimits::default())?;
             if let Body::Broadcast { args, selection, .. } = message.body {
-                page.events.push(Missed { offset: page.end.clone(), args, selection });
+                page.events.push(MissedEvent { offset: page.end.clone(), args, selection });
             }
         }
         Ok(page)
@@ -178,6 +178,6 @@ mod tests {
         let last = Offset::from(format!("{}-0", u64::MAX));
         let size = PageSize { packets: 1, bytes: 1 };
         let page = log.missed(&Nsp::root(), &last, size).unwrap();
-        assert!(page.events.is_empty() && !page.more);
+        assert!(page.events.is_empty() && !page.has_more);
     }
 }

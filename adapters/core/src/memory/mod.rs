@@ -225,7 +225,7 @@ impl Bus {
             let mut guard = self.state();
             let state = &mut *guard;
             if !state.members.iter().any(|other| other.node == *node) {
-                return Err(AdapterError::Left);
+                return Err(AdapterError::NotInCluster);
             }
             let offset = match &mut state.log {
                 Some(_) if state.cut_off.contains(&server) => return Err(cut_off()),

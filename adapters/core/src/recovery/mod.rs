@@ -15,7 +15,8 @@ mod trail;
 pub use self::{
     handover::{Handover, HandoverRequest},
     store::{
-        Missed, Offset, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome,
+        MissedEvent, Offset, Page, PageSize, RefusedSession, SavedSession, SessionStore,
+        TakeOutcome,
     },
 };
 // Serves the back-ends of this workspace.

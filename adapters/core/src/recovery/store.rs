@@ -185,17 +185,17 @@ pub struct PageSize {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The events of the page.
-    pub events: Vec<Missed>,
+    pub events: Vec<MissedEvent>,
     /// The offset after which the next page begins: that of the last entry read, of whatever kind,
     /// or the requested offset if there was none.
     pub end: Offset,
     /// Whether more entries may follow. If not, `end` was the end of the log.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// A broadcast in the log.
 #[derive(Clone, Debug)]
-pub struct Missed {
+pub struct MissedEvent {
     /// The offset of the event.
     pub offset: Offset,
     /// The event.
@@ -250,14 +250,14 @@ impl SavedSession {
             return Err(MessageError::Malformed("not an object"));
         };
         let Some(Value::Array(rooms)) = session.remove("rooms") else {
-            return Err(MessageError::Field("rooms"));
+            return Err(MessageError::InvalidField("rooms"));
         };
         let rooms = rooms.iter().map(|room| room.as_str().map(Room::from));
         Ok(Self {
             nsp: session.get("nsp").and_then(Value::as_str).map(Nsp::unchecked),
             pid: text(&session, "pid")?,
             sid: text(&session, "sid")?,
-            rooms: rooms.collect::<Option<_>>().ok_or(MessageError::Field("rooms"))?,
+            rooms: rooms.collect::<Option<_>>().ok_or(MessageError::InvalidField("rooms"))?,
             owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
             epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
             data: session.remove("data").unwrap_or_default(),
@@ -301,7 +301,7 @@ async fn for_each_concurrent<K, T>(
 }
 
 fn text(object: &Object, name: &'static str) -> Result<ByteString, MessageError> {
-    object.get(name).and_then(Value::as_str).map(Into::into).ok_or(MessageError::Field(name))
+    object.get(name).and_then(Value::as_str).map(Into::into).ok_or(MessageError::InvalidField(name))
 }
 
 #[cfg(test)]

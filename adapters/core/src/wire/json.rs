@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn message(message: &Message) -> Result<String, MessageError> {
-    let number = message.body.number();
+    let number = message.body.type_number();
     let data = data(&message.body)?;
     let data = data.map(|data| format!(r#""data":{data},"#)).unwrap_or_default();
     let (uid, nsp) = (quoted(message.uid.as_str()), quoted(message.nsp.as_str()));
@@ -27,7 +27,7 @@ pub(super) fn message(message: &Message) -> Result<String, MessageError> {
 
 pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
     if tree::has_binary(body) {
-        return Err(MessageError::Binary);
+        return Err(MessageError::BinaryInJson);
     }
     let mut out = Fields::default();
     match body {
@@ -141,7 +141,7 @@ pub(super) fn read_message(
     let envelope: Envelope<'_> =
         from_checked_json(text).map_err(|_| MessageError::Malformed("not an envelope"))?;
     let nsp = envelope.nsp.map(|nsp| Nsp::unchecked(&nsp));
-    let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::Field("nsp"))?;
+    let nsp = nsp.or_else(|| otherwise.cloned()).ok_or(MessageError::InvalidField("nsp"))?;
     let body = read_data(envelope.number, envelope.data.map_or("{}", RawValue::get), budget)?;
     let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;
     let seq = envelope.seq.and_then(|seq| seq.get().parse().ok());
@@ -186,7 +186,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 }
 
 fn read_data(number: u64, text: &str, mut budget: Budget) -> Result<Body, MessageError> {
-    let data: Data<'_> = from_checked_json(text).map_err(|_| MessageError::Field("data"))?;
+    let data: Data<'_> = from_checked_json(text).map_err(|_| MessageError::InvalidField("data"))?;
     let mut field =
         |raw: Option<&RawValue>| raw.map_or(Ok(Value::Null), |raw| value(raw.get(), &mut budget));
     let parts = Parts {

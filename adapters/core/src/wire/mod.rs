@@ -30,14 +30,14 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// Returns [`MessageError::Binary`] if the message contains binary.
+    /// Returns [`MessageError::BinaryInJson`] if the message contains binary.
     pub fn to_json(&self) -> Result<String, MessageError> {
         json::message(self)
     }
 
     /// Encodes the message as msgpack, in the same bytes as Node's adapters if it has no number.
     pub fn to_msgpack(&self) -> Bytes {
-        let mut message = value!({ "type": self.body.number() });
+        let mut message = value!({ "type": self.body.type_number() });
         if let Value::Object(message) = &mut message {
             message.extend(tree::data(&self.body).map(|data| ("data".to_owned(), data)));
             message.insert("uid".into(), self.uid.as_str().into());
@@ -94,12 +94,12 @@ impl Message {
         }
         let mut message = tree::object(msgpack::from_bytes(wire, limits)?)?;
         let number = message.get("type").and_then(tree::integer);
-        let number = number.ok_or(MessageError::Field("type"))?;
+        let number = number.ok_or(MessageError::InvalidField("type"))?;
         let uid = tree::text(&message, "uid");
         let nsp = tree::text(&message, "nsp")
             .map(|nsp| Nsp::unchecked(&nsp))
             .or_else(|| otherwise.cloned());
-        let nsp = nsp.ok_or(MessageError::Field("nsp"))?;
+        let nsp = nsp.ok_or(MessageError::InvalidField("nsp"))?;
         let data = message.remove("data").unwrap_or_default();
         let body = tree::read_body(number, data)?;
         let seq = message.get("seq").and_then(tree::integer);
@@ -113,7 +113,7 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// Returns [`MessageError::Binary`] if the data contains binary.
+    /// Returns [`MessageError::BinaryInJson`] if the data contains binary.
     pub fn data_to_json(&self) -> Result<Option<String>, MessageError> {
         json::data(self)
     }

@@ -36,10 +36,10 @@ const MAX_TIMEOUT_MS: f64 = i32::MAX as f64;
 impl Parts<'_> {
     pub(super) fn body(self, number: u64) -> Result<Body, MessageError> {
         let request = || self.request_id.as_str().map(|id| RequestId::from(id.to_owned()));
-        let wanted = || request().ok_or(MessageError::Field("requestId"));
+        let wanted = || request().ok_or(MessageError::InvalidField("requestId"));
         let selection = || selection(&self.opts);
         let named = || match &self.rooms {
-            Value::Null => Err(MessageError::Field("rooms")),
+            Value::Null => Err(MessageError::InvalidField("rooms")),
             there => rooms(there, "rooms"),
         };
         Ok(match number {
@@ -51,7 +51,7 @@ impl Parts<'_> {
                 args: self
                     .packet
                     .and_then(Packet::broadcast)
-                    .ok_or(MessageError::Field("packet"))?,
+                    .ok_or(MessageError::InvalidField("packet"))?,
             },
             4 => Body::SocketsJoin { selection: selection()?, rooms: named()? },
             5 => Body::SocketsLeave { selection: selection()?, rooms: named()? },
@@ -63,12 +63,16 @@ impl Parts<'_> {
             8 => Body::FetchSocketsResponse { request: wanted()?, sockets: sockets(self.sockets)? },
             9 => Body::ServerSideEmit {
                 request: request(),
-                args: self.packet.and_then(Packet::event).ok_or(MessageError::Field("packet"))?,
+                args: self
+                    .packet
+                    .and_then(Packet::event)
+                    .ok_or(MessageError::InvalidField("packet"))?,
             },
             10 => Body::ServerSideEmitResponse { request: wanted()?, args: ack(self.packet)? },
             11 => Body::BroadcastClientCount {
                 request: wanted()?,
-                clients: integer(&self.client_count).ok_or(MessageError::Field("clientCount"))?,
+                clients: integer(&self.client_count)
+                    .ok_or(MessageError::InvalidField("clientCount"))?,
             },
             12 => Body::BroadcastAck { request: wanted()?, args: ack(self.packet)? },
             13 => Body::AdapterClose,
@@ -121,7 +125,7 @@ fn ack(packet: Option<Packet<'_>>) -> Result<Args, MessageError> {
         Some(Packet::Raw(raw)) => payload::parse_ack(raw.get()).ok(),
         Some(Packet::Tree(value)) => payload::ack_args(&socketio_parser::Values(vec![value])).ok(),
     };
-    args.ok_or(MessageError::Field("packet"))
+    args.ok_or(MessageError::InvalidField("packet"))
 }
 
 /// Parses the options. Missing options are an error, because they cannot mean all clients. Options
@@ -130,7 +134,7 @@ fn selection(opts: &Value) -> Result<Selection, MessageError> {
     let null = Value::Null;
     let field = |name| opts.get(name).unwrap_or(&null);
     if !matches!(opts, Value::Object(_)) {
-        return Err(MessageError::Field("opts"));
+        return Err(MessageError::InvalidField("opts"));
     }
     let flags = field("flags");
     let flag = |name| match flags.get(name) {
@@ -160,7 +164,7 @@ fn rooms(value: &Value, field: &'static str) -> Result<Vec<Room>, MessageError> 
     let room = |value: &Value| match value {
         Value::String(name) => Ok(Room::from(name.as_str())),
         Value::Number(number) => Ok(Room::from(number.to_string())),
-        _ => Err(MessageError::Field(field)),
+        _ => Err(MessageError::InvalidField(field)),
     };
     match value {
         Value::Null => Ok(Vec::new()),
@@ -173,12 +177,12 @@ fn rooms(value: &Value, field: &'static str) -> Result<Vec<Room>, MessageError> 
             }
             Ok(rooms)
         }
-        _ => Err(MessageError::Field(field)),
+        _ => Err(MessageError::InvalidField(field)),
     }
 }
 
 fn sockets(value: Value) -> Result<Vec<SocketDetails>, MessageError> {
-    const FIELD: MessageError = MessageError::Field("sockets");
+    const FIELD: MessageError = MessageError::InvalidField("sockets");
     let socket = |value| {
         let Value::Object(mut socket) = value else { return Err(FIELD) };
         let mut take = |name| socket.remove(name).unwrap_or_default();

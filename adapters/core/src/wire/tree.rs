@@ -65,7 +65,7 @@ pub(super) fn data(body: &Body) -> Option<Value> {
 pub(super) fn read_body(number: u64, data: Value) -> Result<Body, MessageError> {
     let data = match data {
         Value::Null => Object::new(),
-        data => object(data).map_err(|_| MessageError::Field("data"))?,
+        data => object(data).map_err(|_| MessageError::InvalidField("data"))?,
     };
     parts::of_tree(data).body(number)
 }
@@ -82,7 +82,7 @@ pub(super) fn sender(uid: Option<String>, body: &Body) -> Result<NodeId, Message
     match uid {
         Some(uid) => Ok(uid.into()),
         None if body.replies_to().is_some() => Ok(NodeId::default()),
-        None => Err(MessageError::Field("uid")),
+        None => Err(MessageError::InvalidField("uid")),
     }
 }
 

@@ -119,7 +119,7 @@ impl Node {
         let mut numbers = Vec::new();
         while let Some(output) = self.cluster.poll_output() {
             match output {
-                Output::Publish(message) => numbers.push(message.body.number()),
+                Output::Publish(message) => numbers.push(message.body.type_number()),
                 other => panic!("{other:?}"),
             }
         }

@@ -10,7 +10,7 @@ use mongodb::{
 };
 use socketio_adapter::{
     Body, ClusterMember, Message,
-    recovery::{Missed, Page, PageSize},
+    recovery::{MissedEvent, Page, PageSize},
 };
 
 use super::order::{Event, EventOrder, Search};
@@ -125,7 +125,7 @@ impl Events {
         size: PageSize,
     ) -> Result<Page, MongoError> {
         let (order, nsp) = (self.order(), &self.member.nsp);
-        let (events, more) = match order.after(nsp.as_str(), from, size) {
+        let (events, has_more) = match order.after(nsp.as_str(), from, size) {
             Some(page) => page,
             None => {
                 self.find(from).await?;
@@ -133,7 +133,7 @@ impl Events {
             }
         };
         let end = events.last().map_or(from, |last| last.id).to_hex().into();
-        let mut page = Page { events: Vec::new(), end, more };
+        let mut page = Page { events: Vec::new(), end, has_more };
         let limits = &self.publisher.config.limits;
         // Larger messages were not delivered either.
         let events = events.iter().filter(|event| event.bytes as usize <= limits.max_message_bytes);
@@ -145,7 +145,7 @@ impl Events {
                 && message.nsp == *nsp
                 && let Body::Broadcast { args, selection, request: None } = message.body
             {
-                page.events.push(Missed { offset: id.to_hex().into(), args, selection });
+                page.events.push(MissedEvent { offset: id.to_hex().into(), args, selection });
             }
         }
         Ok(page)

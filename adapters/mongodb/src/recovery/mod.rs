@@ -54,7 +54,7 @@ impl SessionStore for Store {
             let replace = |old| sessions.replace(old, pid, Some((&session, ttl)));
             match sessions.write(sessions.find(pid).await?, &session, replace).await? {
                 true => Ok(()),
-                false => Err(MongoError::Changed.into()),
+                false => Err(MongoError::SessionChanged.into()),
             }
         })
     }

@@ -134,7 +134,7 @@ impl CompareAndSet for Sessions {
             true => Ok(None),
             false => document::decode_session(found, &config.limits).map(Some),
         };
-        let session = session.map_err(MongoError::Session);
+        let session = session.map_err(MongoError::InvalidSession);
         Ok(id.map(|id| StoredSession { version: Version { id, version }, session }))
     }
 

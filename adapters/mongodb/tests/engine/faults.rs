@@ -63,7 +63,7 @@ async fn a_node_that_left_cannot_publish_and_no_goodbye_is_sent() {
     assert_eq!(two.events(), ["x"]);
     one.link.leave().await;
     let error = within(one.link.publish(one.message("y"))).await.unwrap_err();
-    assert!(matches!(error, AdapterError::Left), "{error}");
+    assert!(matches!(error, AdapterError::NotInCluster), "{error}");
 }
 
 /// MongoDB ends the change stream of a collection that is dropped.

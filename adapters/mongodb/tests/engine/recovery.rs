@@ -60,7 +60,7 @@ impl Node {
     async fn missed(&self, offset: &Offset, size: PageSize) -> (Vec<String>, bool) {
         let page = within(self.store().missed(offset, size)).await.unwrap();
         let names = page.events.iter().map(|missed| missed.args.event().to_owned());
-        (names.collect(), page.more)
+        (names.collect(), page.has_more)
     }
 }
 
@@ -83,7 +83,7 @@ struct Log {
     add_created_at: bool,
 }
 
-impl conformance::Logging for Log {
+impl conformance::LogHarness for Log {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         MongoAdapter::new(config(&self.engine).await.add_created_at_field(self.add_created_at))
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use socketio_adapter::{
     Body, ClusterLimits, Message,
-    recovery::{Missed, Page, PageSize},
+    recovery::{MissedEvent, Page, PageSize},
 };
 
 use super::{
@@ -57,7 +57,7 @@ impl Events {
         from: EntryOffset,
         size: PageSize,
     ) -> Result<Page, NatsError> {
-        let page = Page { events: Vec::new(), end: from.into(), more: false };
+        let page = Page { events: Vec::new(), end: from.into(), has_more: false };
         let mut builder = PageBuilder { page, end: from, bytes: 0, size };
         self.fill(&mut builder).await?;
         if !self.is_complete_after(from).await? {
@@ -79,7 +79,7 @@ impl Events {
         }
         self.fetch(builder).await?;
         // Whether this was the last page is only known after the next read.
-        builder.page.more = true;
+        builder.page.has_more = true;
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Events {
         asked.map_err(|error| NatsError::JetStream(error.into()))?;
         for _ in 0..wanted {
             let next = std::future::poll_fn(|cx| Pin::new(&mut messages).poll_next(cx));
-            let message = self.log.await_response(next).await?.ok_or(NatsError::Away)?;
+            let message = self.log.await_response(next).await?.ok_or(NatsError::NotConnected)?;
             if message.status.is_some() {
                 // There are no more messages, or the next one does not fit into this page.
                 return Ok(());
@@ -168,10 +168,10 @@ impl PageBuilder {
         self.bytes = self.bytes.saturating_add(payload.len());
         if let Some(Body::Broadcast { args, selection, request: None }) = message.map(|it| it.body)
         {
-            self.page.events.push(Missed { offset: self.end.into(), args, selection });
+            self.page.events.push(MissedEvent { offset: self.end.into(), args, selection });
         }
-        self.page.more =
+        self.page.has_more =
             self.page.events.len() >= self.size.packets || self.bytes >= self.size.bytes;
-        !self.page.more
+        !self.page.has_more
     }
 }

@@ -125,7 +125,7 @@ impl Log {
 
     /// Appends a message like [`append`](Self::append). If `last` is set, the last message of the
     /// subject must have that sequence number, or 0 if there must be none;
-    /// [`NatsError::Changed`] is returned otherwise.
+    /// [`NatsError::SessionChanged`] is returned otherwise.
     pub(super) async fn append_after(
         &self,
         subject: &str,
@@ -134,7 +134,7 @@ impl Log {
     ) -> Result<u64, NatsError> {
         let paused_until = *self.paused_until();
         if paused_until.is_some_and(|until| Instant::now() < until) {
-            return Err(NatsError::Silent);
+            return Err(NatsError::JetStreamUnresponsive);
         }
         let result = match self.try_append(subject, payload.clone(), last).await {
             Err(NatsError::NoStream) => {
@@ -191,7 +191,7 @@ impl Log {
             match error.kind() {
                 PublishErrorKind::StreamNotFound => NatsError::NoStream,
                 PublishErrorKind::TimedOut => NatsError::Timeout(self.timeout),
-                PublishErrorKind::WrongLastSequence => NatsError::Changed,
+                PublishErrorKind::WrongLastSequence => NatsError::SessionChanged,
                 _ => NatsError::JetStream(error.into()),
             }
         })
@@ -229,7 +229,11 @@ impl Log {
         let mut asked = false;
         loop {
             if self.client.connection_state() != State::Connected || self.connects() != connects {
-                return Err(if asked { NatsError::Lost } else { NatsError::Away });
+                return Err(if asked {
+                    NatsError::ConnectionLost
+                } else {
+                    NatsError::NotConnected
+                });
             }
             if Instant::now() >= end {
                 return Err(NatsError::Timeout(self.timeout));

@@ -71,7 +71,7 @@ impl Reader {
                         tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot read the stream of events: retrying");
                     }
                     // The client reconnects by itself, so a short pause suffices.
-                    if matches!(error, NatsError::Away | NatsError::Lost) {
+                    if matches!(error, NatsError::NotConnected | NatsError::ConnectionLost) {
                         RETRY_PAUSE
                     } else {
                         REFUSED_PAUSE
@@ -114,7 +114,7 @@ impl Reader {
                     }
                     state.position = Some(position);
                 }
-                Ok(None) => return Err(NatsError::Away),
+                Ok(None) => return Err(NatsError::NotConnected),
                 Err(_) if self.log.connects() != connects => return Ok(()),
                 Err(_) if heard.elapsed() > MAX_SILENCE => {
                     return Err(NatsError::Timeout(MAX_SILENCE));

@@ -30,14 +30,14 @@ impl Sessions {
         ttl: Duration,
     ) -> Result<bool, NatsError> {
         let (log, pid) = (&self.events.log, &session.pid);
-        let subject = log.prefix.session(pid).ok_or(NatsError::Name(pid.len()))?;
+        let subject = log.prefix.session(pid).ok_or(NatsError::NameTooLong(pid.len()))?;
         let payload = pack(session, ttl);
         let (bytes, limit) = (payload.len(), log.client.max_payload());
         if bytes > limit {
             return Err(NatsError::TooLarge { bytes, limit });
         }
         match log.append_after(&subject, payload, Some(old.unwrap_or_default())).await {
-            Err(NatsError::Changed) => Ok(false),
+            Err(NatsError::SessionChanged) => Ok(false),
             result => result.map(|_| true),
         }
     }
@@ -84,7 +84,7 @@ impl SessionStore for Sessions {
             let write = self.write(None, &session, |old| self.replace(old, &session, ttl));
             match write.await? {
                 true => Ok(()),
-                false => Err(NatsError::Changed.into()),
+                false => Err(NatsError::SessionChanged.into()),
             }
         })
     }
@@ -139,7 +139,8 @@ fn pack(session: &SavedSession, ttl: Duration) -> Bytes {
 
 /// Decodes a session. Returns `None` if it has expired.
 fn unpack(payload: &[u8], limits: &ClusterLimits) -> Result<Option<SavedSession>, NatsError> {
-    let malformed = |error: Box<dyn std::error::Error + Send + Sync>| NatsError::Session(error);
+    let malformed =
+        |error: Box<dyn std::error::Error + Send + Sync>| NatsError::InvalidSession(error);
     let (end, session) =
         payload.split_first_chunk().ok_or_else(|| malformed("the payload is too short".into()))?;
     if u64::from_be_bytes(*end) <= now() {

@@ -48,7 +48,10 @@ async fn a_dead_server_fails_promptly_and_is_found_again() {
         until(|| async { one.link.publish(one.message(&[], "x", &1)).await.is_err() }).await;
         let begun = Instant::now();
         let error = within(one.link.publish(one.message(&[], "x", &1))).await.unwrap_err();
-        assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+        assert!(
+            matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)),
+            "{error}"
+        );
         assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
         // A room that appears without a connection is subscribed to later.
         let room = format!("meanwhile {n}");
@@ -84,7 +87,7 @@ async fn joining_fails_at_once_while_there_is_no_server() {
     let begun = Instant::now();
     assert!(matches!(
         within(join()).await.err(),
-        Some(AdapterError::Engine(_) | AdapterError::Away(_))
+        Some(AdapterError::Engine(_) | AdapterError::NotConnected(_))
     ));
     assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
     engine.restart().unwrap();
@@ -97,7 +100,7 @@ async fn a_node_that_left_neither_receives_nor_publishes() {
     let (one, two) = two(&engine).await;
     one.link.leave().await;
     let error = one.link.publish(one.message(&[], "x", &1)).await.unwrap_err();
-    assert!(matches!(error, AdapterError::Left), "{error}");
+    assert!(matches!(error, AdapterError::NotInCluster), "{error}");
     two.publish_now(&[], "x").await;
     two.publish_now(&["room"], "x").await;
     let three = Node::join(adapter(&engine).await, "/", "three").await;

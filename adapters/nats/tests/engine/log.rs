@@ -31,7 +31,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(20);
 /// Creates each adapter with a connection of its own.
 struct Log(Nats);
 
-impl conformance::Logging for Log {
+impl conformance::LogHarness for Log {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         logging(&self.0, JetStream::default()).await
     }
@@ -95,7 +95,7 @@ async fn missed_by(
     loop {
         let page = within(node.store().missed(&from, size)).await?;
         found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
-        if !page.more {
+        if !page.has_more {
             return Ok(found);
         }
         from = page.end;
@@ -134,7 +134,7 @@ async fn prepare_waits_for_the_first_connection() {
     let config = |client| NatsConfig::new(client).connection_state_recovery(JetStream::default());
     let short = config(client.clone()).timeout(Duration::from_millis(100));
     let error = within(NatsAdapter::new(short).unwrap().prepare()).await.unwrap_err();
-    assert!(matches!(error, NatsError::Away), "{error}");
+    assert!(matches!(error, NatsError::NotConnected), "{error}");
     let adapter = NatsAdapter::new(config(client).timeout(HANG)).unwrap();
     let restart = async { engine.restart().unwrap() };
     let (prepared, ()) = tokio::join!(within(adapter.prepare()), restart);

@@ -39,7 +39,7 @@ impl Log {
     }
 }
 
-impl conformance::Logging for Log {
+impl conformance::LogHarness for Log {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         self.adapter().await
     }

@@ -96,7 +96,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     let adapter = NatsAdapter::new(config).unwrap();
     let refused =
         within(adapter.join(member("/", "one"), Arc::new(RecordingInbox::default()))).await;
-    assert!(matches!(refused.err(), Some(AdapterError::Away(_))));
+    assert!(matches!(refused.err(), Some(AdapterError::NotConnected(_))));
 }
 
 fn member(nsp: &str, uid: &str) -> ClusterMember {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, Message, NodeId, Offset,
-    recovery::{Missed, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome},
+    recovery::{
+        MissedEvent, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome,
+    },
 };
 use socketio_parser::Nsp;
 
@@ -84,19 +86,19 @@ impl SessionStore for Sessions {
             if rows.next().is_none_or(|first| first.id != from) {
                 return Err(PostgresError::Trimmed.into());
             }
-            let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
+            let mut page = Page { events: Vec::new(), end: offset.clone(), has_more: false };
             let mut bytes = 0_usize;
-            page.more = rows.len() >= size.packets;
+            page.has_more = rows.len() >= size.packets;
             for row in rows {
                 page.end = row.id.to_string().into();
                 bytes = bytes.saturating_add(row.payload.as_ref().map_or(usize::MAX, Bytes::len));
-                page.more |= bytes >= size.bytes;
+                page.has_more |= bytes >= size.bytes;
                 let message = row.payload.as_ref();
                 let message = message.and_then(|it| Message::decode_in(it, nsp, limits).ok());
                 if let Some(Body::Broadcast { args, selection, request: None }) =
                     message.map(|message| message.body)
                 {
-                    page.events.push(Missed { offset: page.end.clone(), args, selection });
+                    page.events.push(MissedEvent { offset: page.end.clone(), args, selection });
                 }
             }
             Ok(page)

@@ -33,7 +33,10 @@ async fn a_dead_database_fails_promptly_and_nodes_reconnect() {
         until(|| async { one.link.publish(one.message("/", "x", &1)).await.is_err() }).await;
         let begun = Instant::now();
         let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
-        assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+        assert!(
+            matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)),
+            "{error}"
+        );
         assert!(begun.elapsed() < timeout / 2, "{:?}", begun.elapsed());
         engine.restart().unwrap();
         until_received(&one, &two).await;
@@ -51,10 +54,13 @@ async fn a_hanging_database_fails_in_time() {
     engine.pause().unwrap();
     let begun = Instant::now();
     let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
-    assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+    assert!(matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)), "{error}");
     for _ in 0..100 {
         let error = within(one.link.publish(one.message("/", "x", &1))).await.unwrap_err();
-        assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+        assert!(
+            matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)),
+            "{error}"
+        );
         tokio::task::yield_now().await;
     }
     // Only the first event waits for a response.
@@ -71,7 +77,7 @@ async fn joining_fails_without_a_database_and_succeeds_later() {
     let adapter = PostgresAdapter::new(config(&engine).timeout(Duration::from_secs(3))).unwrap();
     let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let error = within(adapter.join(member, std::sync::Arc::new(RecordingInbox::default()))).await;
-    assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
+    assert!(matches!(error.err(), Some(AdapterError::Engine(_) | AdapterError::NotConnected(_))));
     engine.restart().unwrap();
     let two = Node::join(self::adapter(&engine), "/", "two").await;
     until(|| async {
@@ -133,7 +139,7 @@ async fn a_namespace_that_left_cannot_publish_and_connections_close_with_the_ada
         let node = Node::join(adapter.clone(), &format!("/{n}"), "one").await;
         node.link.leave().await;
         let error = node.link.publish(node.message("/", "x", &1)).await.unwrap_err();
-        assert!(matches!(error, AdapterError::Left), "{error}");
+        assert!(matches!(error, AdapterError::NotInCluster), "{error}");
     }
     let client = connect_directly(&engine).await;
     let count = || async {

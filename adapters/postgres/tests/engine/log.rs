@@ -25,7 +25,7 @@ const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
 /// Creates each adapter with connections of its own, which close with the adapter.
 struct Log(Postgres, Mutex<Vec<Arc<PostgresAdapter>>>);
 
-impl conformance::Logging for Log {
+impl conformance::LogHarness for Log {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         let adapter = logging(&self.0);
         self.1.lock().unwrap().push(adapter.clone());
@@ -94,7 +94,7 @@ pub(crate) async fn missed(node: &Node, from: &Offset) -> Result<Vec<String>, Ad
     loop {
         let page = within(node.store().missed(&from, ALL)).await?;
         found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
-        if !page.more {
+        if !page.has_more {
             return Ok(found);
         }
         from = page.end;
@@ -255,7 +255,7 @@ async fn a_page_ends_at_its_size_and_large_entries_are_skipped() {
     two.publish("end", &1).await;
     let size = PageSize { packets: 10, bytes: 50_000 };
     let page = within(one.store().missed(&from, size)).await.unwrap();
-    assert_eq!((page.events.len(), page.more), (2, true));
+    assert_eq!((page.events.len(), page.has_more), (2, true));
     assert_eq!(missed(&one, &from).await.unwrap(), ["n0", "n1", "n2", "n3", "end"]);
     one.wait_for("end").await;
     assert_eq!(one.inbox.undecodable().len(), 1, "the large entry");

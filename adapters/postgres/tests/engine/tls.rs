@@ -72,7 +72,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     let adapter = PostgresAdapter::new(config.clone()).unwrap();
     let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
-    let Some(AdapterError::Away(error)) = refused.err() else {
+    let Some(AdapterError::NotConnected(error)) = refused.err() else {
         panic!("the certificate was accepted")
     };
     let error = error.downcast_ref::<PostgresError>();
@@ -85,7 +85,7 @@ async fn a_certificate_of_another_authority_is_refused() {
 
 /// Returns whether the error and its source report an untrusted certificate.
 fn is_untrusted(error: Option<&PostgresError>) -> bool {
-    let Some(error @ PostgresError::Lost(_)) = error else { return false };
+    let Some(error @ PostgresError::ConnectFailed(_)) = error else { return false };
     error.source().is_some() && error.to_string().contains("invalid peer certificate")
 }
 
@@ -94,5 +94,5 @@ async fn a_database_without_tls_is_refused_if_tls_is_required() {
     let (identity, engine) = (Identity::new(), Postgres::start().unwrap());
     let config = config(&engine, &identity.authority).timeout(Duration::from_secs(5));
     let error = within(Publisher::start(config).unwrap().connected()).await.err();
-    assert!(matches!(error, Some(PostgresError::Lost(_))), "{error:?}");
+    assert!(matches!(error, Some(PostgresError::ConnectFailed(_))), "{error:?}");
 }

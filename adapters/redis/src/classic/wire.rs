@@ -25,11 +25,11 @@ pub(super) fn read_broadcast(wire: &[u8], limits: &ClusterLimits) -> Result<Mess
     };
     let mut list = list.into_iter();
     let (Some(Value::String(uid)), Some(packet)) = (list.next(), list.next()) else {
-        return Err(MessageError::Field("uid"));
+        return Err(MessageError::InvalidField("uid"));
     };
     let nsp = match packet.get("nsp") {
         None | Some(Value::Null) => Nsp::root(),
-        Some(nsp) => Nsp::unchecked(nsp.as_str().ok_or(MessageError::Field("nsp"))?),
+        Some(nsp) => Nsp::unchecked(nsp.as_str().ok_or(MessageError::InvalidField("nsp"))?),
     };
     // `from_value` refuses a broadcast without options, which selects no clients.
     let data = value!({ "packet": packet, "opts": list.next().unwrap_or_default() });
@@ -93,7 +93,7 @@ pub(super) fn read_request(
     limits: &ClusterLimits,
 ) -> Result<(NodeId, Body), MessageError> {
     let mut request = object(Some(Format::of(wire).read(wire, limits)?));
-    let kind = number(&request).ok_or(MessageError::Field("type"))?;
+    let kind = number(&request).ok_or(MessageError::InvalidField("type"))?;
     let uid = request.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     let marked = |mark: &str| {
         let id = request.get("requestId").and_then(Value::as_str);
@@ -103,7 +103,7 @@ pub(super) fn read_request(
         0 => {
             let id = marked(IDS);
             let Value::Array(rooms) = take(&mut request, "rooms") else {
-                return Err(MessageError::Field("rooms"));
+                return Err(MessageError::InvalidField("rooms"));
             };
             Body::from_value(7, value!({ "requestId": id, "opts": { "rooms": rooms } }))?
         }
@@ -123,7 +123,7 @@ pub(super) fn read_request(
         7 if request.get("requestId").and_then(Value::as_str).is_some() => {
             Body::from_value(3, Value::Object(request))?
         }
-        7 => return Err(MessageError::Field("requestId")),
+        7 => return Err(MessageError::InvalidField("requestId")),
         unknown => return Err(MessageError::UnknownType(unknown)),
     };
     Ok((uid.into(), body))
@@ -179,8 +179,10 @@ pub(super) fn read_reply(
     limits: &ClusterLimits,
 ) -> Result<Option<Body>, MessageError> {
     let mut reply = object(Some(Format::of(wire).read(wire, limits)?));
-    let id =
-        reply.get("requestId").and_then(Value::as_str).ok_or(MessageError::Field("requestId"))?;
+    let id = reply
+        .get("requestId")
+        .and_then(Value::as_str)
+        .ok_or(MessageError::InvalidField("requestId"))?;
     let request = RequestId::from(id.to_owned());
     let kind = match number(&reply) {
         Some(8) => 11,
@@ -225,7 +227,7 @@ fn opts(selection: &Selection) -> Value {
 fn convert_old_request(request: &mut Object) -> Result<(), MessageError> {
     let sid = take(request, "sid");
     // Everybody is what no room would mean.
-    let sid = sid.as_str().ok_or(MessageError::Field("opts"))?;
+    let sid = sid.as_str().ok_or(MessageError::InvalidField("opts"))?;
     request.insert("opts".into(), value!({ "rooms": [sid] }));
     if let Some(room) = request.remove("room") {
         request.insert("rooms".into(), Value::Array(vec![room]));

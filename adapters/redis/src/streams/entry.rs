@@ -103,10 +103,10 @@ impl Entry {
 
     pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {
         limits.check_size(self.bytes())?;
-        let uid = self.text("uid").ok_or(MessageError::Field("uid"))?;
-        let nsp = self.text("nsp").ok_or(MessageError::Field("nsp"))?;
+        let uid = self.text("uid").ok_or(MessageError::InvalidField("uid"))?;
+        let nsp = self.text("nsp").ok_or(MessageError::InvalidField("nsp"))?;
         let number = self.text("type").and_then(|number| number.parse().ok());
-        let number = number.ok_or(MessageError::Field("type"))?;
+        let number = number.ok_or(MessageError::InvalidField("type"))?;
         let body = match self.field("data") {
             None => Body::decode(number, None, limits)?,
             Some(json) if Format::of(json) == Format::Json => {
@@ -146,7 +146,7 @@ pub(super) fn append(
     message: &Message,
     limits: &ClusterLimits,
 ) -> Result<Cmd, MessageError> {
-    let number = message.body.number().to_string();
+    let number = message.body.type_number().to_string();
     let (data, seq) = (data(only_plaintext, message), message.seq.map(|seq| seq.to_string()));
     let fields = [
         ("uid", Some(message.uid.as_str())),

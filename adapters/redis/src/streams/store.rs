@@ -7,8 +7,8 @@ use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, NodeId, Offset,
     recovery::{
-        CompareAndSet, Found, Missed, Page, PageSize, RefusedSession, SavedSession, SessionStore,
-        StoredSession, TakeOutcome,
+        CompareAndSet, Found, MissedEvent, Page, PageSize, RefusedSession, SavedSession,
+        SessionStore, StoredSession, TakeOutcome,
     },
 };
 use socketio_parser::Nsp;
@@ -109,13 +109,13 @@ impl Sessions {
     }
 
     /// Returns the broadcast in an entry if it belongs to this namespace.
-    fn missed(&self, entry: &Entry) -> Option<Missed> {
+    fn missed(&self, entry: &Entry) -> Option<MissedEvent> {
         if entry.text("nsp") != Some(self.nsp.as_str()) || entry.text("type") != Some("3") {
             return None;
         }
         match entry.message(&self.engine.limits).ok()?.body {
             Body::Broadcast { args, selection, request: None } => {
-                Some(Missed { offset: entry.id.to_string().into(), args, selection })
+                Some(MissedEvent { offset: entry.id.to_string().into(), args, selection })
             }
             _ => None,
         }
@@ -203,7 +203,7 @@ impl SessionStore for Sessions {
                 Some(first) if first.id <= after => {}
                 _ => return Err(engine(Trimmed)),
             }
-            let mut page = Page { events: Vec::new(), end: offset.clone(), more: false };
+            let mut page = Page { events: Vec::new(), end: offset.clone(), has_more: false };
             let (mut bytes, all) = (0_usize, entries.len() < COUNT);
             let mut entries = entries.iter();
             for entry in entries.by_ref() {
@@ -217,7 +217,7 @@ impl SessionStore for Sessions {
                     break;
                 }
             }
-            page.more = !all || entries.next().is_some();
+            page.has_more = !all || entries.next().is_some();
             Ok(page)
         })
     }

@@ -49,7 +49,9 @@ struct Outcome {
 async fn publish_until_refused((one, _): &(Node, Node)) {
     until(|| async {
         match one.link.publish(one.event("early", &[])).await {
-            Err(error @ (AdapterError::Left | AdapterError::Refused(_))) => panic!("{error}"),
+            Err(error @ (AdapterError::NotInCluster | AdapterError::Refused(_))) => {
+                panic!("{error}")
+            }
             published => published.is_err(),
         }
     })
@@ -74,7 +76,9 @@ async fn publish_until_recovered(kind: &str, (one, two): &(Node, Node)) -> Outco
                 accepted.push(n);
                 in_a_row += 1;
             }
-            Err(AdapterError::Left | AdapterError::Refused(_)) => panic!("{n} is refused for good"),
+            Err(AdapterError::NotInCluster | AdapterError::Refused(_)) => {
+                panic!("{n} is refused for good")
+            }
             Err(_) => {
                 refused += 1;
                 in_a_row = 0;

@@ -30,7 +30,10 @@ async fn a_dead_server_fails_before_the_response_timeout_and_nodes_reconnect() {
             until(|| async { one.link.publish(one.event("x", &[])).await.is_err() }).await;
             let begun = Instant::now();
             let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
-            assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+            assert!(
+                matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)),
+                "{error}"
+            );
             assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
             assert!(within(one.link.count()).await.is_err());
             engine.restart().unwrap();
@@ -50,7 +53,10 @@ async fn a_hanging_server_fails_in_time() {
         let begun = Instant::now();
         for _ in 0..100 {
             let error = within(one.link.publish(one.event("x", &[]))).await.unwrap_err();
-            assert!(matches!(error, AdapterError::Engine(_) | AdapterError::Away(_)), "{error}");
+            assert!(
+                matches!(error, AdapterError::Engine(_) | AdapterError::NotConnected(_)),
+                "{error}"
+            );
         }
         // Only the first event waits for a response.
         assert!(begun.elapsed() < 10 * SHORT, "{:?}", begun.elapsed());
@@ -115,7 +121,10 @@ async fn joining_fails_without_a_server_and_succeeds_later() {
         };
         let refused =
             within(adapter.join(member("one"), Arc::new(RecordingInbox::default()))).await;
-        assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
+        assert!(matches!(
+            refused.err(),
+            Some(AdapterError::Engine(_) | AdapterError::NotConnected(_))
+        ));
         engine.restart().unwrap();
         until(|| async {
             adapter.join(member("two"), Arc::new(RecordingInbox::default())).await.is_ok()
@@ -143,7 +152,7 @@ async fn a_namespace_that_left_leaves_no_subscriptions_or_connections() {
             node.link.room_appeared(&"a".into());
             node.link.leave().await;
             let error = node.link.publish(node.event("x", &[])).await.unwrap_err();
-            assert!(matches!(error, AdapterError::Left), "{error}");
+            assert!(matches!(error, AdapterError::NotInCluster), "{error}");
         }
         until(|| {
             let now = raw_client.subscriptions();

@@ -35,7 +35,7 @@ async fn names(store: &dyn SessionStore, offset: &Offset, size: PageSize) -> (Ve
     if let Some(last) = page.events.last() {
         assert!(!store.is_after(&last.offset, &page.end));
     }
-    (names, page.more)
+    (names, page.has_more)
 }
 
 async fn session_is_taken_once(nodes: Nodes) {
@@ -124,7 +124,7 @@ async fn a_trimmed_stream_restores_nothing() {
 /// Creates each adapter with connections of its own.
 struct Streams(Nodes);
 
-impl conformance::Logging for Streams {
+impl conformance::LogHarness for Streams {
     async fn adapter(&self) -> Arc<dyn ClusterAdapter> {
         RedisAdapter::streams(self.0.clone()).build().unwrap()
     }

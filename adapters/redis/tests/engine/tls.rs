@@ -51,7 +51,7 @@ async fn a_certificate_of_another_authority_is_refused() {
     for adapter in all_kinds(&engine, &Identity::new().authority) {
         let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
         let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
-        let Some(AdapterError::Away(error)) = refused.err() else {
+        let Some(AdapterError::NotConnected(error)) = refused.err() else {
             panic!("the certificate was accepted")
         };
         assert!(error.to_string().contains("invalid peer certificate"), "{error}");
@@ -67,5 +67,5 @@ async fn a_server_without_tls_is_refused() {
     let adapter = adapter.connection_timeout(Duration::from_millis(500)).build().unwrap();
     let member = ClusterMember { nsp: socketio_parser::Nsp::root(), uid: "one".into() };
     let refused = within(adapter.join(member, Arc::new(RecordingInbox::default()))).await;
-    assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::Away(_))));
+    assert!(matches!(refused.err(), Some(AdapterError::Engine(_) | AdapterError::NotConnected(_))));
 }

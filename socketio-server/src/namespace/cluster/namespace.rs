@@ -1,7 +1,7 @@
 //! Cluster methods of a namespace.
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Body, ClusterRequest, Gathered, event_args};
+use socketio_adapter::{Body, ClusterRequest, Replies, event_args};
 
 use crate::namespace::cluster::{
     remote::{FetchError, RemoteSocket},
@@ -88,7 +88,7 @@ impl Namespace {
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(EmitError::from)?;
-        let Gathered::Replies(replies) = outcome.gathered else { return Ok(Vec::new()) };
+        let Replies::Args(replies) = outcome.replies else { return Ok(Vec::new()) };
         let responses: Vec<R> =
             replies.iter().filter_map(|reply| reply.decode_ack().ok()).collect();
         match outcome.missing_nodes + replies.len() - responses.len() {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{ClusterRequest, Gathered, IntoRooms, Room, SocketDetails};
+use socketio_adapter::{ClusterRequest, IntoRooms, Replies, Room, SocketDetails};
 use socketio_core::typed_emit;
 use socketio_parser::Value;
 
@@ -259,7 +259,7 @@ impl Broadcast {
         if let Some(request) = request {
             let outcome = request.outcome().await?;
             missing = outcome.missing_nodes;
-            if let Gathered::Sockets(others) = outcome.gathered {
+            if let Replies::Sockets(others) = outcome.replies {
                 sockets.extend(others.into_iter().map(|details| socket(details, false)));
             }
         }

@@ -13,7 +13,7 @@ use engineio_server::{EngineConfig, Frames};
 use serde::Serialize;
 use socketio_adapter::{
     AdapterError, Offset, Room, Selection, event_args,
-    recovery::{Missed, PageSize, SavedSession, SessionStore, Trail},
+    recovery::{MissedEvent, PageSize, SavedSession, SessionStore, Trail},
 };
 use socketio_parser::{Object, Value};
 
@@ -280,7 +280,7 @@ impl EngineLog {
             if !backlog.add_missed(missed, end.clone(), self.log.max_queued()) {
                 return Ok(false);
             }
-            if !page.more {
+            if !page.has_more {
                 return Ok(true);
             }
         }
@@ -303,8 +303,8 @@ impl EngineLog {
     }
 }
 
-fn encode(namespace: &Namespace, missed: &Missed) -> Option<Frames> {
-    let Missed { offset, args, selection } = missed;
+fn encode(namespace: &Namespace, missed: &MissedEvent) -> Option<Frames> {
+    let MissedEvent { offset, args, selection } = missed;
     let parser = namespace.0.config.parser;
     let frames = parser.encode_event_at(namespace.nsp(), args.event(), args, offset).ok()?;
     Some(match selection.flags.compress {
@@ -331,7 +331,7 @@ fn with_shared(stored: Option<Box<Stored>>, data: &Value) -> Option<Box<Stored>>
 }
 
 /// Returns whether a socket in these rooms was a recipient of a broadcast that can be recovered.
-fn is_for(missed: &Missed, rooms: &HashSet<Room>) -> bool {
+fn is_for(missed: &MissedEvent, rooms: &HashSet<Room>) -> bool {
     let Selection { rooms: to, except, flags, .. } = &missed.selection;
     !flags.volatile
         && (to.is_empty() || to.iter().any(|room| rooms.contains(room)))

@@ -8,7 +8,7 @@ use std::{
 
 use bytestring::ByteString;
 use socketio_adapter::{
-    AdapterError, ClusterRequest, Gathered, NodeId,
+    AdapterError, ClusterRequest, NodeId, Replies,
     recovery::{Handover, HandoverRequest},
 };
 use tokio::sync::Semaphore;
@@ -127,7 +127,8 @@ impl EngineLog {
         let handovers = self.handovers();
         // A claim whose client has been given a new session does not keep others waiting.
         let rest = self.membership().request_timeout().saturating_sub(now() - began);
-        let permit = async { handovers.permits.acquire().await.map_err(|_| AdapterError::Left) };
+        let permit =
+            async { handovers.permits.acquire().await.map_err(|_| AdapterError::NotInCluster) };
         let _permit = in_time(rest, permit).await?;
         if owner.as_ref().is_some_and(|owner| handovers.is_gone(owner)) {
             return Ok(HandoverOutcome::NoReply);
@@ -139,7 +140,7 @@ impl EngineLog {
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| AdapterError::Engine(error.into()))?;
-        if let Gathered::Sockets(sockets) = &outcome.gathered
+        if let Replies::Sockets(sockets) = &outcome.replies
             && Handover::from_sockets(sockets) == Handover::Stored
         {
             return Ok(HandoverOutcome::Stored);

@@ -147,7 +147,7 @@ impl EngineLog {
             let save = async {
                 match membership.store().await {
                     Some(store) => store.persist(session, lifetime).await,
-                    None => Err(AdapterError::Left),
+                    None => Err(AdapterError::NotInCluster),
                 }
             };
             if let Err(error) = in_time(membership.request_timeout(), save).await {

@@ -204,7 +204,7 @@ impl Membership {
             self.with(|machine| machine.ask(now(), request, others, timeout, waiter));
         let request = request.map_err(|refused| match refused.limit {
             Some(limit) => ClusterError::TooManyRequests { limit },
-            None => ClusterError::Left,
+            None => ClusterError::NotInCluster,
         })?;
         let pending = PendingRequest { membership: self.clone(), request, outcome };
         self.process(outputs)?;
@@ -215,12 +215,12 @@ impl Membership {
     /// Returns the number of nodes.
     pub(crate) async fn count(&self) -> Result<usize, ClusterError> {
         self.joined().await;
-        if let Some(nodes) = self.with(|machine| machine.nodes()).0 {
+        if let Some(nodes) = self.with(|machine| machine.node_count()).0 {
             return Ok(nodes);
         }
         match self.link.get() {
             Some(link) => Ok(link.count().await?),
-            None => Err(ClusterError::Left),
+            None => Err(ClusterError::NotInCluster),
         }
     }
 
@@ -279,9 +279,9 @@ impl Membership {
     /// Handles due timeouts. Returns when the next one is due.
     fn tick(&self) -> Option<Instant> {
         let ((next, timed_out), outputs) = self.with(|machine| {
-            let before = machine.timed_out();
+            let before = machine.timed_out_requests();
             machine.handle_timeout(now());
-            (machine.poll_timeout(), machine.timed_out() - before)
+            (machine.poll_timeout(), machine.timed_out_requests() - before)
         });
         self.counters.here().cluster.timed_out.add(timed_out);
         let _ = self.process(outputs);
@@ -290,7 +290,7 @@ impl Membership {
 
     /// Returns the number of requests that wait for other nodes.
     pub(crate) fn pending(&self) -> usize {
-        self.machine().pending()
+        self.machine().pending_requests()
     }
 
     /// Returns the messages to send when the node's subscriptions are active.
@@ -330,7 +330,7 @@ impl Membership {
     /// Reports that the queue is full. The caller holds no lock, because a subscriber of `tracing`
     /// is user code. That the node has left is not an error.
     fn pushed(&self, result: Result<(), ClusterError>) -> Result<(), ClusterError> {
-        if let Err(ClusterError::Left) = result {
+        if let Err(ClusterError::NotInCluster) = result {
             return Ok(());
         }
         result.inspect_err(|_| {
@@ -365,7 +365,7 @@ impl Membership {
                     let outgoing = Outgoing { to: None, message };
                     result = result.and(self.push(outgoing));
                 }
-                Output::Do { from, body } => requests.push((from, body)),
+                Output::Execute { from, body } => requests.push((from, body)),
                 // The waiter may have been dropped.
                 Output::Done { waiter, outcome } => drop(waiter.send(outcome)),
                 _ => {}
@@ -398,7 +398,7 @@ pub(crate) struct PendingRequest {
 impl PendingRequest {
     /// Waits for the outcome, at most until the deadline.
     pub(crate) async fn outcome(mut self) -> Result<Outcome, ClusterError> {
-        (&mut self.outcome).await.map_err(|_| ClusterError::Left)
+        (&mut self.outcome).await.map_err(|_| ClusterError::NotInCluster)
     }
 }
 

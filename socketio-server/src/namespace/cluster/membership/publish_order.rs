@@ -489,7 +489,7 @@ mod tests {
     #[test]
     fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
         let (order, seen) = (PublishOrder::new(MAX_REMEMBERED + 5, usize::MAX), Arc::default());
-        for refusal in [AdapterError::Away("away".into()), AdapterError::Left] {
+        for refusal in [AdapterError::NotConnected("away".into()), AdapterError::NotInCluster] {
             assert!(!publish(&order, Err(refusal), note(&seen, 1)).1);
             assert!(order.state().unconfirmed.is_empty());
         }

@@ -55,7 +55,7 @@ impl Queue {
         {
             let mut state = self.state();
             if state.closed {
-                return Err(ClusterError::Left);
+                return Err(ClusterError::NotInCluster);
             }
             // A single message is always accepted, whatever its size.
             let full = !state.waiting.is_empty() && state.bytes + bytes > self.max_bytes;
@@ -185,7 +185,7 @@ mod tests {
         let queue = Queue::new(&ClusterLimits::default());
         queue.push(message()).unwrap();
         queue.close();
-        assert!(matches!(queue.push(message()), Err(ClusterError::Left)));
+        assert!(matches!(queue.push(message()), Err(ClusterError::NotInCluster)));
         assert!(queue.next().await.is_some());
         assert!(queue.next().await.is_none());
     }
