@@ -9,6 +9,7 @@ use super::report::{Report, rounded};
 const STYLE: &str = "\
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .small { font-size: 11px; fill: #57606a }
+.label { paint-order: stroke; stroke: #ffffff; stroke-width: 3 }
 .back { fill: #ffffff }
 .grid { stroke: #d0d7de }
 .s0 { fill: #0969da; stroke: #0969da }
@@ -19,6 +20,7 @@ path { fill: none !important; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .small { fill: #9198a1 }
+.label { stroke: #0d1117 }
 .back { fill: #0d1117 }
 .grid { stroke: #30363d }
 .s0 { fill: #4493f8; stroke: #4493f8 }
@@ -57,11 +59,16 @@ pub(super) fn bars(report: &Report) -> String {
             LEFT - 10.0,
             case.title
         );
+        let mut labels = String::new();
         for (index, cost) in costs.into_iter().enumerate() {
             let (width, top) = (cost / most * WIDTH, y + 12.0 * index as f64);
             let _ = writeln!(
                 body,
-                r#"<rect class="s{index}" x="{LEFT}" y="{top:.0}" width="{width:.1}" height="9"/><text class="small" x="{:.1}" y="{:.0}">{} µs</text>"#,
+                r#"<rect class="s{index}" x="{LEFT}" y="{top:.0}" width="{width:.1}" height="9"/>"#
+            );
+            let _ = writeln!(
+                labels,
+                r#"<text class="small label" x="{:.1}" y="{:.0}">{} µs</text>"#,
                 LEFT + width + 5.0,
                 top + 9.0,
                 rounded(cost)
@@ -76,6 +83,8 @@ pub(super) fn bars(report: &Report) -> String {
                 y + 36.0
             );
         }
+        // Above the mark of the floor, which would cross them.
+        body += &labels;
         y += ROW;
     }
     let legend = legend(&BARS.map(|(_, title)| title), LEFT, 42.0)
