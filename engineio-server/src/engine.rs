@@ -165,9 +165,9 @@ impl Engine {
     ///
     /// | metric | kind | further label |
     /// |---|---|---|
-    /// | `engineio_sessions` | gauge | `transport`: a field of [`Sessions`](crate::Sessions) |
+    /// | `engineio_sessions` | gauge | `transport`: a field of [`SessionStats`](crate::SessionStats) |
     /// | `engineio_opened_total` | counter | |
-    /// | `engineio_closed_total` | counter | `reason`: a field of [`Closed`](crate::Closed) |
+    /// | `engineio_closed_total` | counter | `reason`: a field of [`CloseStats`](crate::CloseStats) |
     /// | `engineio_upgraded_total`, `engineio_probes_failed_total` | counter | |
     /// | `engineio_packets_total`, `engineio_bytes_total` | counter | `direction`: `in` or `out` |
     /// | `engineio_queued_packets`, `engineio_queued_bytes` | gauge | |
