@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde_json::json;
-use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, Recovery};
+use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, MemoryCluster, Recovery};
 use support::{
     Client,
     nodes::{Held, Node, Trouble, Troubled, cluster},
@@ -258,9 +258,9 @@ async fn an_event_that_could_not_be_logged_waits_a_limited_time_for_earlier_even
     client.fence().await;
 }
 
-/// A reader that has lost its position, or that cannot decode an entry, skips events.
-#[tokio::test]
-async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
+/// A cluster with a node whose reader skips messages while the flag is set, as it does when it has
+/// lost its position or cannot decode an entry.
+async fn skipping() -> (MemoryCluster, Node, Arc<AtomicBool>) {
     let cluster = cluster();
     let skip = Arc::new(AtomicBool::new(false));
     let skipped = skip.clone();
@@ -270,7 +270,13 @@ async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
         }
     });
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
-    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    (cluster, node, skip)
+}
+
+#[tokio::test]
+async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
+    let (_, mut node, skip) = skipping().await;
     let (mut client, socket, _) = node.client().await;
     let sent = node.server.io.stats().cluster.sent;
     skip.store(true, Ordering::SeqCst);
@@ -294,16 +300,7 @@ async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
 /// The client returns to the node whose reader has skipped the event.
 #[tokio::test]
 async fn an_event_that_a_client_got_when_it_returned_is_not_delivered_late() {
-    let cluster = cluster();
-    let skip = Arc::new(AtomicBool::new(false));
-    let skipped = skip.clone();
-    cluster.on_message(move |message| {
-        if !skipped.load(Ordering::SeqCst) {
-            message.deliver();
-        }
-    });
-    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
-    let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
+    let (cluster, mut node, skip) = skipping().await;
     let other = Node::of(&cluster).await;
     let (client, _, pid, offset) = node.client_with_offset().await;
     let (mut witness, _, _) = node.client().await;

@@ -167,19 +167,22 @@ async fn a_paused_client_reads_ahead_within_its_limit() {
     }
 }
 
+/// Accepts a connection, and writes the response to its request.
+async fn respond(peer: &Peer, response: &[u8]) {
+    let connection = peer.connection().await;
+    let mut control = connection.open_uni().await.unwrap();
+    control.write_all(&settings()).await.unwrap();
+    let mut request = connection.accept_bi().await.unwrap();
+    request.0.write_all(response).await.unwrap();
+    connection.closed().await;
+}
+
 #[tokio::test]
 async fn a_refusal_is_reported_with_its_status() {
     let peer = Peer::new();
     let config = peer.config();
-    let server = async {
-        let connection = peer.connection().await;
-        let mut control = connection.open_uni().await.unwrap();
-        control.write_all(&settings()).await.unwrap();
-        let mut request = connection.accept_bi().await.unwrap();
-        request.0.write_all(&response(403)).await.unwrap();
-        connection.closed().await;
-    };
-    let (result, ()) = tokio::join!(Engine::open(&config), server);
+    let refusal = response(403);
+    let (result, ()) = tokio::join!(Engine::open(&config), respond(&peer, &refusal));
     assert_eq!(result.err().unwrap().status(), Some(403));
 }
 
@@ -187,16 +190,9 @@ async fn a_refusal_is_reported_with_its_status() {
 async fn a_long_integer_in_a_response_is_malformed() {
     let peer = Peer::new();
     let config = peer.config();
-    let server = async {
-        let connection = peer.connection().await;
-        let mut control = connection.open_uni().await.unwrap();
-        control.write_all(&settings()).await.unwrap();
-        let mut request = connection.accept_bi().await.unwrap();
-        let section = [&[0xff][..], &[0x80; 12], &[1, 0]].concat();
-        request.0.write_all(&[&[1, section.len() as u8][..], &section].concat()).await.unwrap();
-        connection.closed().await;
-    };
-    let (result, ()) = tokio::join!(Engine::open(&config), server);
+    let section = [&[0xff][..], &[0x80; 12], &[1, 0]].concat();
+    let response = [&[1, section.len() as u8][..], &section].concat();
+    let (result, ()) = tokio::join!(Engine::open(&config), respond(&peer, &response));
     let error = format!("{:?}", result.err().unwrap());
     assert!(error.contains("malformed HTTP/3"), "{error}");
 }
