@@ -71,7 +71,7 @@ impl SessionStore for Store {
     ) -> BoxFuture<'a, Result<TakeOutcome, AdapterError>> {
         Box::pin(async move {
             let Some(id) = parse_offset(offset) else { return Ok(TakeOutcome::Missing) };
-            // Only who knows a session makes this node look further.
+            // Without a stored session, a claim must not make this node search the collection.
             let is_found = self.events.contains(id).await?
                 && (self.events.order().contains(id)
                     || self.sessions.contains(pid).await? && self.events.find(id).await?);
