@@ -24,7 +24,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--quick] [suite…]      run all checks and tests; --quick skips docs, other builds and interop
-                               suites: fmt clippy features tidy engines tests models docs api readme wasm minimal rigs node client cluster python soak browser
+                               suites: fmt clippy features tidy engines tests models docs api deny readme wasm minimal rigs node client cluster python soak browser
   demo [--port N] [--nodes N]  build the chat example and serve it (port 3000 if it is free; 0 = any)
   tidy                         check the invariants of ARCHITECTURE.md
   api [--update]               compare the public items of the crates with the lists in xtask/api

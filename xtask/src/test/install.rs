@@ -78,24 +78,29 @@ fn find_browsers() -> Result<Vec<(&'static str, OsString)>, Vec<&'static str>> {
     if missing.is_empty() { Ok(found) } else { Err(missing) }
 }
 
-/// The command of nextest. Installs it below the target folder if it is missing, which takes minutes.
-pub(super) fn nextest(workspace: &Workspace) -> Result<Command, String> {
+/// The command of a tool of cargo. Installs it below the target folder if it is missing, which takes
+/// minutes.
+pub(super) fn cargo_tool(
+    workspace: &Workspace,
+    name: &str,
+    options: &[&str],
+) -> Result<Command, String> {
     let folder = workspace.target("tools");
-    let nextest = || {
+    let tool = || {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":");
         path.push(folder.join("bin"));
         let mut cargo = workspace.cargo();
-        cargo.env("PATH", path).arg("nextest");
+        cargo.env("PATH", path).arg(name);
         cargo
     };
-    if process::output(nextest().arg("--version")).is_err() {
-        println!("installing cargo-nextest");
+    if process::output(tool().arg("--version")).is_err() {
+        println!("installing cargo-{name}");
         let mut install = workspace.cargo();
-        install.args(["install", "--locked", "cargo-nextest", "--root"]).arg(&folder);
-        process::run_ok(&mut install)?;
+        install.args(["install", "--locked"]).args(options).arg(format!("cargo-{name}"));
+        process::run_ok(install.arg("--root").arg(&folder))?;
     }
-    Ok(nextest())
+    Ok(tool())
 }
 
 /// Installs Debian packages.

@@ -100,8 +100,8 @@ mod tests {
     fn suites_run_in_a_fixed_order() {
         let all = [
             "fmt", "clippy", "features", "tidy", "engines", "tests", "models", "docs", "api",
-            "readme", "wasm", "minimal", "rigs", "node", "client", "cluster", "python", "soak",
-            "browser",
+            "deny", "readme", "wasm", "minimal", "rigs", "node", "client", "cluster", "python",
+            "soak", "browser",
         ];
         assert_eq!(names(&[]).unwrap(), all);
         assert_eq!(names(&["node", "fmt"]).unwrap(), ["fmt", "node"]);

@@ -50,6 +50,12 @@ pub(super) const ALL: &[Suite] = &[
         run: api_step,
     },
     Suite {
+        name: "deny",
+        about: "sources and licenses of the dependencies, by the rules in deny.toml",
+        quick: false,
+        run: deny,
+    },
+    Suite {
         name: "readme",
         about: "the README's first programs in a project of their own",
         quick: false,
@@ -160,11 +166,17 @@ fn api_step(workspace: &Workspace) -> Result<Outcome, String> {
     })
 }
 
+fn deny(workspace: &Workspace) -> Result<Outcome, String> {
+    // It runs for a few seconds, so it is not worth optimizing.
+    let mut deny = install::cargo_tool(workspace, "deny", &["--debug"])?;
+    simple(deny.args(["--locked", "check", "bans", "licenses", "sources"]))
+}
+
 /// Runs the tests with nextest if it can be had. Examples are left out: clippy checks them, and the
 /// suite `rigs` builds them.
 fn tests(workspace: &Workspace) -> Result<Outcome, String> {
     let selected = ["--workspace", "--all-features", "--lib", "--bins", "--tests"];
-    let mut outcome = match install::nextest(workspace) {
+    let mut outcome = match install::cargo_tool(workspace, "nextest", &[]) {
         Ok(mut nextest) => {
             let report = workspace.target("nextest/default/junit.xml");
             // Removes the previous report, which must not be taken for this run's.

@@ -4,7 +4,6 @@
 mod behaviour;
 mod commands;
 mod imports;
-mod licenses;
 mod links;
 mod manifests;
 mod source;
@@ -33,7 +32,6 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
 /// All violations, one line each.
 pub(crate) fn complaints(workspace: &Workspace) -> Result<Vec<String>, String> {
     let mut found = manifests::check(workspace)?;
-    found.extend(licenses::check(&workspace.metadata));
     let files = source::load(&workspace.root)?;
     found.extend(text::check(&files, &text::machine_paths(&workspace.root)));
     found.extend(imports::check(&files));
