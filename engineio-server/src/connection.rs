@@ -5,14 +5,14 @@ use std::{
     future::{Future, poll_fn},
     mem,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use engineio_parser::{
     PacketData, Transport,
-    session::{CloseReason, Input, Loss, Output, Reading, SendError, Unsent},
+    session::{CloseReason, Input, Loss, Output, Outputs, Reading, SendError, Unsent},
 };
 use tokio::time::Sleep;
 
@@ -101,6 +101,9 @@ pub struct Connection {
     /// A transport did not accept everything at the last write.
     blocked: bool,
     turn: Turn,
+    /// Outputs that were taken from the session together, because its lock takes as long as a small
+    /// message.
+    taken: Outputs,
     closed: Option<CloseReason>,
     /// The values that the statistics have of this session.
     reported: Buffered,
@@ -133,6 +136,7 @@ impl Connection {
             reading: ReadingMode::default(),
             blocked: false,
             turn,
+            taken: Outputs::default(),
             closed: None,
             reported: Buffered::default(),
         }
@@ -305,7 +309,7 @@ impl Connection {
             if state.session.poll_timeout().is_none_or(|timeout| timeout > now()) {
                 return;
             }
-            state.session.has_output() || state.undelivered
+            !self.taken.is_empty() || state.session.has_output() || state.undelivered
         };
         if late && self.reading.is_open() {
             self.listen(cx);
@@ -352,11 +356,25 @@ impl Connection {
 
     /// Takes the next event from the session and handles outputs that are not events. If there is
     /// none, moves frames from the session to the transports, as far as these accept them.
+    #[inline]
     fn take_output(&mut self) -> Option<Event> {
+        let delivers = self.reading.is_open() && !self.turn.is_out_of_messages();
+        if delivers
+            && !self.handle.0.crowded.load(Relaxed)
+            && let Some(data) = self.taken.pop_message()
+        {
+            return Some(Event::Message(data));
+        }
+        self.take_session_output()
+    }
+
+    fn take_session_output(&mut self) -> Option<Event> {
         loop {
             let mut state = self.handle.0.lock();
+            state.session.restore_outputs(mem::take(&mut self.taken));
             // The task is awake: it must not be woken by what it sends itself.
             state.driver = None;
+            self.handle.0.crowded.store(!state.session.has_room(), Relaxed);
             let reading = self.reading.report(&mut state.session);
             let closed = state.session.is_closed();
             // While reading is paused, messages stay in the session, unless it has ended.
@@ -369,7 +387,10 @@ impl Connection {
                 state.session.poll_control_output()
             };
             match output {
-                Some(Output::Message(data)) => return Some(Event::Message(data)),
+                Some(Output::Message(data)) => {
+                    self.taken = state.session.take_outputs();
+                    return Some(Event::Message(data));
+                }
                 Some(Output::Upgraded(transport)) => {
                     self.registry.counters.upgraded.one();
                     let packs = self.probe.as_deref().is_some_and(MessageTransport::packs);

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Poll, Waker},
     time::Instant,
 };
@@ -32,6 +35,9 @@ pub(crate) struct Shared {
     /// Set for a JSONP client: wraps polling responses in scripts.
     /// Boxed, because most clients use another transport.
     pub(crate) jsonp: Option<Box<Jsonp>>,
+    /// More than half of the outgoing queue was full after a message was queued. The driver, which
+    /// resets it, then delivers no message before it has looked at the queue.
+    pub(crate) crowded: AtomicBool,
     pub(crate) counters: Arc<Counters>,
     state: Mutex<State>,
 }
@@ -79,6 +85,7 @@ impl Shared {
             handshake,
             b64,
             jsonp: None,
+            crowded: AtomicBool::new(false),
             counters,
             state: Mutex::new(State {
                 session,
@@ -326,7 +333,11 @@ impl Handle {
     /// See [`internal::queue_with`](crate::internal::queue_with).
     pub(crate) fn queue_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
         let mut state = self.0.lock();
-        (send(&mut state.session), state.sender_to_wake())
+        let result = send(&mut state.session);
+        if !state.session.has_room() {
+            self.0.crowded.store(true, Relaxed);
+        }
+        (result, state.sender_to_wake())
     }
 
     /// Queues messages only if [at least half of the queue is free](Self::has_room). For acks and

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::TurnLimits;
+use crate::{config::TurnLimits, stats::saturated};
 
 /// How many messages are handled between two readings of the clock.
 const CLOCK_EVERY: u32 = 4;
@@ -12,8 +12,8 @@ const CLOCK_EVERY: u32 = 4;
 pub(crate) struct Turn {
     packets: u32,
     messages: u32,
-    bytes: usize,
-    inflated: usize,
+    bytes: u32,
+    inflated: u32,
     writes: u32,
     /// When the first message was handed to the application.
     began: Option<Instant>,
@@ -31,8 +31,8 @@ impl Turn {
         Self {
             packets: packets.max(1),
             messages: messages.max(1),
-            bytes: bytes.max(1),
-            inflated: inflated.max(1),
+            bytes: saturated(bytes.max(1)),
+            inflated: saturated(inflated.max(1)),
             writes: writes.max(2),
             began: None,
             over: false,
@@ -84,13 +84,13 @@ impl Turn {
     /// Counts bytes that were read or compressed, or that belong to a message completed in this
     /// turn.
     pub(crate) fn bytes(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(saturated(bytes));
         self.over |= self.bytes == 0;
     }
 
     /// Counts the size of an inflated message.
     pub(crate) fn inflated(&mut self, bytes: usize) {
-        self.inflated = self.inflated.saturating_sub(bytes);
+        self.inflated = self.inflated.saturating_sub(saturated(bytes));
         self.over |= self.inflated == 0;
     }
 

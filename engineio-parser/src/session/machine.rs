@@ -421,6 +421,22 @@ impl Session {
         if self.outputs.is_empty() { None } else { self.outputs.pop() }
     }
 
+    /// Takes all outputs, for a shell that locks the session less often than for each message. It
+    /// takes only [messages](Outputs::pop_message) from them, and [restores](Self::restore_outputs)
+    /// the rest before it polls the next output.
+    #[doc(hidden)]
+    #[inline]
+    pub fn take_outputs(&mut self) -> Outputs {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Puts back what [`take_outputs`](Self::take_outputs) took.
+    #[doc(hidden)]
+    #[inline]
+    pub fn restore_outputs(&mut self, outputs: Outputs) {
+        self.outputs.prepend(outputs);
+    }
+
     /// Returns the time of the next call of [`handle_timeout`](Self::handle_timeout). Every other
     /// call may change it.
     #[inline]

@@ -130,4 +130,6 @@ pub use clock::Clock;
 pub use config::Config;
 pub use event::{CloseReason, Input, Loss, Output, Reading, Role, SendError, Unsent, Violation};
 pub use machine::Session;
+#[doc(hidden)]
+pub use outputs::Outputs;
 pub use traffic::Traffic;

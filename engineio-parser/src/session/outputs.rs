@@ -3,6 +3,7 @@
 use std::{cell::Cell, collections::VecDeque};
 
 use super::event::Output;
+use crate::packet::PacketData;
 
 /// The capacity, in outputs, that a thread keeps for the next burst.
 const RETAINED: usize = 16;
@@ -12,16 +13,17 @@ thread_local! {
     static SPARE: Cell<Option<Box<Queue>>> = const { Cell::new(None) };
 }
 
-/// A queue that is never empty.
+/// The outputs of a session in their order. The queue is never empty.
 #[derive(Debug, Default)]
-pub(super) struct Outputs(Option<Box<Queue>>);
+pub struct Outputs(Option<Box<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue(VecDeque<Output>);
 
 impl Outputs {
+    /// Returns whether there is no output.
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
@@ -40,6 +42,29 @@ impl Outputs {
             self.release();
         }
         output
+    }
+
+    /// Takes the first output if it is a message.
+    #[inline]
+    pub fn pop_message(&mut self) -> Option<PacketData> {
+        let queue = &mut self.0.as_mut()?.0;
+        let Some(Output::Message(_)) = queue.front() else { return None };
+        let message = queue.pop_front();
+        if queue.is_empty() {
+            self.release();
+        }
+        if let Some(Output::Message(data)) = message { Some(data) } else { None }
+    }
+
+    /// Inserts outputs before all others.
+    #[inline]
+    pub(super) fn prepend(&mut self, mut earlier: Self) {
+        if let Some(queue) = &mut earlier.0 {
+            if let Some(later) = &mut self.0 {
+                queue.0.append(&mut later.0);
+            }
+            *self = earlier;
+        }
     }
 
     /// Takes the first output that is not a message.
@@ -66,7 +91,7 @@ impl Outputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{PacketData, Transport};
+    use crate::packet::Transport;
 
     #[test]
     fn outputs_keep_their_order_and_no_memory() {
@@ -83,6 +108,17 @@ mod tests {
         let spare = SPARE.take().unwrap();
         assert!(spare.0.capacity() > 0, "the next output of the thread needs no allocation");
         SPARE.set(Some(spare));
+
+        // Messages that were taken out return to their place.
+        (0..3).for_each(|_| outputs.push(message("a")));
+        let mut taken = std::mem::take(&mut outputs);
+        assert_eq!(taken.pop_message(), Some(PacketData::Text("a".into())));
+        outputs.push(Output::Upgraded(Transport::WebSocket));
+        outputs.prepend(taken);
+        assert_eq!((outputs.pop(), outputs.pop()), (Some(message("a")), Some(message("a"))));
+        assert_eq!(outputs.pop_message(), None);
+        outputs.prepend(Outputs::default());
+        assert_eq!(outputs.pop(), Some(Output::Upgraded(Transport::WebSocket)));
 
         // A burst leaves no memory behind.
         (0..1000).for_each(|_| outputs.push(message("a")));
