@@ -96,6 +96,9 @@ impl<H> Listener<H> {
 /// An event and its listeners.
 type Named<H> = (Box<str>, Arc<[Listener<H>]>);
 
+/// The number of names up to which each is compared.
+const MAX_COMPARED: usize = 8;
+
 /// The listeners of events.
 #[derive(Clone, Debug)]
 pub struct EventListeners<H> {
@@ -134,6 +137,7 @@ impl<H: Clone> EventListeners<H> {
     }
 
     /// Returns the position of an event, or the position to insert it at.
+    #[inline]
     fn position(&self, event: &str) -> Result<usize, usize> {
         let order = |(name, _): &Named<H>| {
             // Most names differ in their length.
@@ -150,10 +154,14 @@ impl<H: Clone> EventListeners<H> {
 
     /// Returns the name of an event, if it has listeners, and its listeners in the order in which
     /// they were added.
+    #[inline]
     pub fn get(&self, event: &str) -> (Option<&str>, &[Listener<H>]) {
-        let Ok(at) = self.position(event) else { return (None, &[]) };
-        let (name, list) = &self.by_name[at];
-        (Some(name), list)
+        let found = match self.by_name.len() {
+            // Few names are compared faster than they are searched.
+            ..=MAX_COMPARED => self.by_name.iter().find(|(name, _)| **name == *event),
+            _ => self.position(event).ok().and_then(|at| self.by_name.get(at)),
+        };
+        found.map_or((None, &[]), |(name, list)| (Some(name), list))
     }
 
     /// Removes the listeners of an event. The returned list must be dropped without holding a lock,
