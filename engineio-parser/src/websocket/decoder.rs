@@ -6,7 +6,7 @@ use bytes::BufMut;
 
 use super::{
     Incoming, Message,
-    header::{Header, MAX_HEADER, Opcode, apply_mask},
+    header::{Header, MAX_HEADER, Opcode, TEXT, apply_mask},
 };
 use crate::error::WebSocketError;
 
@@ -151,7 +151,37 @@ impl Decoder {
     ///
     /// Returns [`WebSocketError`] if the peer violates the protocol or a limit. The caller must
     /// close the connection and not use the decoder again.
+    #[inline]
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
+        match self.take_text(input) {
+            Some(text) => Ok(Decoded::Incoming(Incoming::Message(Message::text(text)?))),
+            None => self.decode_any(input),
+        }
+    }
+
+    /// Takes the payload of a frame that is complete, masked, and a whole text message. Most frames
+    /// of clients are. Returns `None` for other frames and those that have to be refused.
+    #[inline]
+    fn take_text<'a>(&self, input: &mut &'a mut [u8]) -> Option<&'a [u8]> {
+        let (head, mask, len) = match **input {
+            [TEXT, len @ 0x80..=0xfd, a, b, c, d, ..] => (6, [a, b, c, d], usize::from(len & 0x7f)),
+            [TEXT, 0xfe, high, low, a, b, c, d, ..] => {
+                (8, [a, b, c, d], usize::from(u16::from_be_bytes([high, low])))
+            }
+            _ => return None,
+        };
+        let between_messages = self.frame.is_none() && self.message.is_none() && self.head_len == 0;
+        let is_allowed = self.masked && self.max_fragments > 0 && len <= self.max_payload;
+        if !between_messages || !is_allowed || input.len() < head + len {
+            return None;
+        }
+        let (_, payload) = take(input, head + len).split_at_mut_checked(head)?;
+        apply_mask(payload, mask);
+        Some(payload)
+    }
+
+    /// Decodes any frame.
+    fn decode_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
         if let Some(frame) = &mut self.frame {
             let Some(tail) = frame.fill(input) else { return Ok(Decoded::Incomplete) };
             return match self.frame.take() {

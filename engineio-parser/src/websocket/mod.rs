@@ -117,6 +117,15 @@ impl<'a> Message<'a> {
         text.map(Self::Text).map_err(|_| WebSocketError::InvalidUtf8)
     }
 
+    /// Creates a text message.
+    #[inline]
+    pub(super) fn text(payload: &'a [u8]) -> Result<Self, WebSocketError> {
+        match std::str::from_utf8(payload) {
+            Ok(text) => Ok(Self::Text(text.into())),
+            Err(_) => Err(WebSocketError::InvalidUtf8),
+        }
+    }
+
     /// Decodes the packet. The data of a borrowed message is copied to a buffer of exactly its
     /// size.
     ///
