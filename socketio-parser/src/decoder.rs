@@ -146,6 +146,31 @@ impl Decoder {
     }
 }
 
+/// Returns whether [`decode_event`] decodes a message: the packet is an event without attachments.
+#[doc(hidden)]
+#[inline]
+pub fn is_event(text: &str) -> bool {
+    text.as_bytes().first() == Some(&b'2')
+}
+
+/// Decodes an event without attachments, for which no state is necessary. For a shell that knows
+/// the namespaces of a connection and so needs not its state machine.
+///
+/// # Errors
+///
+/// Returns an error if `text` is not an event, or exceeds a limit.
+#[doc(hidden)]
+pub fn decode_event(
+    text: ByteString,
+    limits: &Limits,
+) -> Result<(Nsp, Option<AckId>, Args), DecodeError> {
+    let mut pos = 1;
+    let nsp = namespace(&text, &mut pos, limits)?;
+    let id = ack_id(&text, &mut pos)?;
+    let args = if pos >= text.len() { Args::none() } else { Args::read(text, pos, true, limits)? };
+    Ok((nsp, id, args))
+}
+
 /// Decodes a packet, except its attachments. Returns it with their number.
 #[inline]
 fn decode_text(text: ByteString, limits: &Limits) -> Result<(Packet, usize), DecodeError> {
@@ -252,4 +277,33 @@ fn payload(
     }
     scan::validate(json, limits.max_depth)?;
     Ok(RawJson::from_validated(text.slice_ref(json)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_decoded_alike_with_and_without_a_decoder() {
+        let limits = Limits::default();
+        for text in [
+            r#"2["a",{"b":1}]"#,
+            r#"2/x,7["a"]"#,
+            r#"217 [ "a" , 1 ] "#,
+            "2",
+            "2/x",
+            r#"2["connect"]"#,
+            r#"2["a",}]"#,
+            r#"299999999999999999999999["a"]"#,
+            "2{}",
+        ] {
+            assert!(is_event(text));
+            let expected = Decoder::new(&limits).decode_text(text.into());
+            let decoded = decode_event(text.into(), &limits);
+            let packet =
+                |(nsp, id, args)| Some(Packet { nsp, content: Content::Event { id, args } });
+            assert_eq!(decoded.map(packet), expected, "{text}");
+        }
+        assert!(!is_event(r#"51-["a",{"_placeholder":true,"num":0}]"#) && !is_event(""));
+    }
 }

@@ -88,6 +88,8 @@ pub use connection::{Connection, Output};
 pub use contract::Contract;
 pub use date::{javascript_date, javascript_time};
 pub use decoder::Decoder;
+#[doc(hidden)]
+pub use decoder::{decode_event, is_event};
 pub use encoder::{
     Parser, encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event,
 };

@@ -161,12 +161,30 @@ impl<W: 'static> Connection<W> {
         now: impl FnOnce() -> Instant,
         data: PacketData,
     ) -> Result<Option<Output<W>>, Violation> {
-        match self.receive(now, data)? {
-            Some(event) if self.outputs.is_empty() => return Ok(Some(event)),
+        let event = self.receive(now, data)?;
+        Ok(self.next_output(event))
+    }
+
+    /// Handles a complete packet that was decoded elsewhere, and returns the next output.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the state of the namespace does not allow the packet. The session must
+    /// then be closed.
+    #[doc(hidden)]
+    pub fn poll_packet(&mut self, packet: Packet) -> Result<Option<Output<W>>, Violation> {
+        let event = self.handle_packet(packet)?;
+        Ok(self.next_output(event))
+    }
+
+    /// Returns the next output. `event` comes after the queued ones.
+    fn next_output(&mut self, event: Option<Output<W>>) -> Option<Output<W>> {
+        match event {
+            Some(event) if self.outputs.is_empty() => return Some(event),
             Some(event) => self.outputs.push(event),
             None => {}
         }
-        Ok(self.outputs.pop())
+        self.outputs.pop()
     }
 
     /// Handles one message. Returns the output of an event, which comes after the queued outputs.

@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Context};
 
 use engineio_server::internal::saturated;
 use socketio_core::Listener;
-use socketio_parser::{AckId, Args, Nsp};
+use socketio_parser::{AckId, Args};
 
 use crate::{
     config::rate_limit::{Budget, Excess},
@@ -41,15 +41,15 @@ impl Waiting {
 }
 
 impl Driver {
-    /// Handles an event from the client.
+    /// Handles an event from the client, in the namespace at this position.
     pub(super) fn handle_event(
         &mut self,
-        nsp: &Nsp,
+        at: usize,
         id: Option<AckId>,
         args: Args,
         cx: &mut Context<'_>,
     ) {
-        let Some(slot) = self.slots.find(nsp) else { return };
+        let Some(slot) = self.slots.get_mut(at) else { return };
         self.registry.counters.one(|stripe| &stripe.events.received);
         let config = &self.registry.config;
         if let Some(rate) = &config.rate_limit {

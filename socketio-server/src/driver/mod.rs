@@ -16,10 +16,12 @@ use std::{
 };
 
 use engineio_server::{
-    CloseReason, Event, Frames, Revision, SendError,
+    CloseReason, Event, Frames, PacketData, Revision, SendError,
     internal::{Session, saturated, send_message},
 };
-use socketio_parser::{Connection, Output, Protocol};
+use socketio_parser::{
+    Connection, Content, Output, Packet, Parser, Protocol, Violation, decode_event, is_event,
+};
 use tracing::Span;
 
 use self::{connect::Connect, handlers::Running, slots::Slots, turn::Turn};
@@ -128,28 +130,7 @@ impl Driver {
             self.handle_requests(cx);
             match self.connection.poll_event(cx) {
                 Poll::Ready(Event::Message(data)) if !self.closing => {
-                    let (result, is_last) = {
-                        let mut machine = self.client.machine();
-                        let result = machine.poll_data_at(now, data);
-                        self.unfinished_bytes = saturated(machine.unfinished_bytes());
-                        (result, !machine.has_output())
-                    };
-                    match result {
-                        // An event leads to no further outputs.
-                        Ok(Some(Output::Event { nsp, id, args })) if is_last => {
-                            self.handle_event(&nsp, id, args, cx);
-                        }
-                        Ok(output) => {
-                            if let Some(output) = output {
-                                self.handle_output(output, cx);
-                            }
-                            self.handle_outputs(cx);
-                        }
-                        Err(violation) => {
-                            self.handle_outputs(cx);
-                            self.close_if_violated(Err(violation));
-                        }
-                    }
+                    self.handle_message(data, cx);
                 }
                 Poll::Ready(Event::Closed(reason)) => self.finish(reason, cx),
                 Poll::Ready(_) => {}
@@ -160,6 +141,61 @@ impl Driver {
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    /// Handles a message of the client. Most messages are events without attachments in namespaces
+    /// that the client has joined. They do not change the state machine, so it is not locked.
+    #[inline]
+    fn handle_message(&mut self, data: PacketData, cx: &mut Context<'_>) {
+        let config = &self.client.config;
+        match data {
+            PacketData::Text(text)
+                if is_event(&text)
+                    && self.unfinished_bytes == 0
+                    && config.parser == Parser::Json =>
+            {
+                match decode_event(text, &config.limits) {
+                    Ok((nsp, id, args)) => match self.slots.position(&nsp) {
+                        Some(at) => self.handle_event(at, id, args, cx),
+                        None => {
+                            let packet = Packet { nsp, content: Content::Event { id, args } };
+                            let result = self.client.machine().poll_packet(packet);
+                            self.handle_result(result, cx);
+                        }
+                    },
+                    Err(error) => self.handle_result(Err(error.into()), cx),
+                }
+            }
+            data => {
+                let result = {
+                    let mut machine = self.client.machine();
+                    let result = machine.poll_data_at(now, data);
+                    self.unfinished_bytes = saturated(machine.unfinished_bytes());
+                    result
+                };
+                self.handle_result(result, cx);
+            }
+        }
+    }
+
+    /// Handles the first output of a message, and those that follow it.
+    fn handle_result(
+        &mut self,
+        result: Result<Option<Output<Waiter>>, Violation>,
+        cx: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(output) => {
+                if let Some(output) = output {
+                    self.handle_output(output, cx);
+                }
+                self.handle_outputs(cx);
+            }
+            Err(violation) => {
+                self.handle_outputs(cx);
+                self.close_if_violated(Err(violation));
             }
         }
     }
@@ -183,7 +219,11 @@ impl Driver {
 
     fn handle_output(&mut self, output: Output<Waiter>, cx: &mut Context<'_>) {
         match output {
-            Output::Event { nsp, id, args } => self.handle_event(&nsp, id, args, cx),
+            Output::Event { nsp, id, args } => {
+                if let Some(at) = self.slots.position(&nsp) {
+                    self.handle_event(at, id, args, cx);
+                }
+            }
             Output::Acked { waiter, args, .. } => {
                 self.counters().acks.received.one();
                 self.client.ack_room.freed();
@@ -209,7 +249,7 @@ impl Driver {
     }
 
     /// Closes a client that broke the protocol. Its sockets see a "forced close", as in Node.
-    fn close_if_violated(&mut self, result: Result<(), socketio_parser::Violation>) {
+    fn close_if_violated(&mut self, result: Result<(), Violation>) {
         if let Err(violation) = result {
             tracing::debug!(target: "socketio::client", %violation, "a client broke the protocol: closing its connection");
             self.violation = Some(violation.to_string().into());
@@ -340,6 +380,8 @@ impl Future for Driver {
         this.turn = Turn::default();
         if !this.connects.is_empty() {
             this.poll_connects(cx);
+            // A refused namespace may have awaited acks.
+            this.handle_outputs(cx);
         }
         this.poll_running(cx);
         this.drive(cx);

@@ -110,7 +110,8 @@ impl Slots {
         self.position(nsp).and_then(|at| self.list.get_mut(at))
     }
 
-    fn position(&self, nsp: &Nsp) -> Option<usize> {
+    #[inline]
+    pub(super) fn position(&self, nsp: &Nsp) -> Option<usize> {
         match &self.index {
             Some(index) => index.positions.get(nsp).copied(),
             None => self.list.iter().position(|slot| slot.socket.nsp() == nsp),
