@@ -8,6 +8,10 @@ use crate::scan;
 /// Writes a string in quotes, with the escapes that are necessary.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
+    if let Some(word) = scan::plain_word(bytes) {
+        append_short(out, word, bytes.len());
+        return out.push(b'"');
+    }
     let end = scan::plain(bytes, 0);
     out.push(b'"');
     if end == bytes.len() {
@@ -16,6 +20,29 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
         write_escaped(out, bytes, end);
     }
     out.push(b'"');
+}
+
+/// Writes a key and its colon, and before it a comma if the member is not the first.
+pub(crate) fn write_key(out: &mut Vec<u8>, comma: bool, key: &str) {
+    if comma {
+        out.push(b',');
+    }
+    if let Some(word) = scan::plain_word(key.as_bytes()) {
+        append_short(out, word, key.len());
+        return out.extend_from_slice(b"\":");
+    }
+    write_string(out, key);
+    out.push(b':');
+}
+
+/// Appends a quote and a text of `len` bytes, which are the lowest bytes of `word`. A copy of fixed
+/// size is faster than one of any size.
+#[inline]
+fn append_short(out: &mut Vec<u8>, word: u64, len: usize) {
+    let end = out.len() + 1 + len;
+    let quoted = u128::from(word) << 8 | u128::from(b'"');
+    out.extend_from_slice(&quoted.to_le_bytes());
+    out.truncate(end);
 }
 
 /// Writes the content of a string whose first character that needs an escape is at `special`.
@@ -140,6 +167,24 @@ mod tests {
             (5e-324, "5e-324"),
         ] {
             assert_eq!(js_number(value), text);
+        }
+    }
+
+    #[test]
+    fn strings_and_keys_of_every_length_are_written_as_by_serde_json() {
+        for len in 0..40 {
+            for special in ["x", "\"", "\u{1}", "\u{7f}", "é", "\u{1f600}"] {
+                for at in 0..=len {
+                    let text = "x".repeat(at) + special + &"y".repeat(len - at);
+                    let expected = serde_json::to_string(&text).unwrap();
+                    let mut written = Vec::new();
+                    write_string(&mut written, &text);
+                    write_key(&mut written, false, &text);
+                    write_key(&mut written, true, &text);
+                    let expected = format!("{expected}{expected}:,{expected}:");
+                    assert_eq!(String::from_utf8(written).unwrap(), expected);
+                }
+            }
         }
     }
 

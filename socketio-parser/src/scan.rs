@@ -287,6 +287,26 @@ fn plain_short(bytes: &[u8], rest: &[u8]) -> usize {
     rest.iter().position(is_special).map_or(bytes.len(), |index| start + index)
 }
 
+/// Returns the bytes of a short text as one integer, the first byte lowest. Returns `None` if there
+/// are more than eight, or if one of them ends a run of [plain] text.
+#[inline(always)]
+pub(crate) fn plain_word(bytes: &[u8]) -> Option<u64> {
+    let len = bytes.len();
+    let word = match (bytes, bytes.first_chunk(), bytes.last_chunk()) {
+        // The two halves of the word may overlap.
+        (_, Some(first), Some(last)) if len <= 8 => {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            u64::from(first) | u64::from(last) << (8 * (len - 4))
+        }
+        ([], ..) => return Some(0),
+        ([a], ..) => u64::from(*a),
+        ([a, b], ..) => u64::from(*a) | u64::from(*b) << 8,
+        ([a, b, c], ..) => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+        _ => return None,
+    };
+    (special_bytes(word) << (64 - 8 * len) == 0).then_some(word)
+}
+
 fn escape(bytes: &[u8], pos: usize) -> Option<usize> {
     match bytes.get(pos)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(pos + 1),
@@ -366,6 +386,24 @@ mod tests {
                     for pos in 0..len {
                         assert_eq!(plain(&text, pos), at.max(pos), "{special} at {at} of {len}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_plain_text_is_one_word() {
+        for len in 0..12 {
+            let text: Vec<u8> = (b'a'..).take(len).collect();
+            let mut word = [0; 8];
+            text.iter().zip(&mut word).for_each(|(byte, place)| *place = *byte);
+            let expected = (len <= 8).then_some(u64::from_le_bytes(word));
+            assert_eq!(plain_word(&text), expected);
+            for at in 0..len {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    let mut text = text.clone();
+                    text[at] = special;
+                    assert_eq!(plain_word(&text), None, "{special} at {at} of {len}");
                 }
             }
         }

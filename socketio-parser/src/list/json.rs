@@ -44,6 +44,7 @@ pub(super) enum Next {
 }
 
 impl<'a> Items<'a> {
+    #[inline]
     fn new(out: &'a mut Vec<u8>, open: u8, end: &'static [u8]) -> Self {
         out.push(open);
         Self { out, next: Next::First, end }
@@ -68,9 +69,9 @@ impl<'a> Items<'a> {
         if let Next::Text = self.next {
             return self.text(value);
         }
-        self.separate();
-        json::write_string(self.out, key);
-        self.out.push(b':');
+        let comma = !matches!(self.next, Next::First);
+        self.next = Next::Further;
+        json::write_key(self.out, comma, key);
         value.serialize(Json(self.out))
     }
 
