@@ -92,7 +92,8 @@ impl Args {
     /// Returns whether there are no arguments.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.raw().is_empty()
+        // The last byte is the list's `]`.
+        self.first + 1 >= self.text.len()
     }
 
     /// Returns the JSON of the arguments, separated by commas and without brackets. Attachments are
@@ -194,7 +195,7 @@ impl Args {
         }
         let first = list.len();
         let write = || write_args(&mut list, event.is_some(), args);
-        let ((), Encoded { attachments, raw }) = binary::encoding(write)?;
+        let Encoded { attachments, raw } = binary::encoding(write)?.unwrap_or_default();
         if let Some(raw) = raw {
             list.truncate(first);
             append(&mut list, raw.as_bytes());

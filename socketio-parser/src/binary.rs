@@ -215,11 +215,17 @@ pub(crate) struct Encoded {
     pub(crate) raw: Option<ByteString>,
 }
 
-/// Runs `serialize`, and returns the parts of the packet besides its text.
-pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result<(T, Encoded), E> {
+/// Runs `serialize`, and returns the parts of the packet besides its text, if there are any.
+#[inline]
+pub(crate) fn encoding<E>(serialize: impl FnOnce() -> Result<(), E>) -> Result<Option<Encoded>, E> {
     let _guard = Guard::enter(Mode::Encoding);
-    let result = serialize()?;
+    serialize()?;
     let scope = SCOPE.get();
+    let is_plain = scope.attached <= scope.from && scope.mode != Mode::RawGiven;
+    Ok(if is_plain { None } else { Some(take_encoded(scope)) })
+}
+
+fn take_encoded(scope: Scope) -> Encoded {
     let mut encoded = Encoded::default();
     if scope.attached > scope.from {
         encoded.attachments = ATTACHED.with_borrow_mut(|attached| attached.split_off(scope.from));
@@ -227,7 +233,7 @@ pub(crate) fn encoding<T, E>(serialize: impl FnOnce() -> Result<T, E>) -> Result
     if scope.mode == Mode::RawGiven {
         encoded.raw = Some(RAW.take());
     }
-    Ok((result, encoded))
+    encoded
 }
 
 /// Runs `deserialize` with access to `attachments`.

@@ -346,7 +346,7 @@ fn encode_list<T: Serialize + ?Sized, R>(
 ) -> Result<R, EncodeError> {
     let mut list = OpenList::new(parser, kind, nsp, id, event);
     let write = || list::write_args(list.out.buffer(), event.is_some(), args);
-    let ((), encoded) = binary::encoding(write)?;
+    let encoded = binary::encoding(write)?;
     let message = match list.finish(encoded, last) {
         Some(frames) => OutgoingMessage::Frames(frames),
         None => OutgoingMessage::Written(&list.out),
@@ -392,7 +392,16 @@ impl<'a> OpenList<'a> {
     }
 
     /// Writes the rest of the packet. Returns its frames, unless it is the written text.
-    fn finish(&mut self, encoded: Encoded, last: Option<&[u8]>) -> Option<Frames> {
+    #[inline]
+    fn finish(&mut self, encoded: Option<Encoded>, last: Option<&[u8]>) -> Option<Frames> {
+        if encoded.is_none() && last.is_none() && self.parser == Parser::Json {
+            self.out.buffer().push(b']');
+            return None;
+        }
+        self.finish_with(encoded.unwrap_or_default(), last)
+    }
+
+    fn finish_with(&mut self, encoded: Encoded, last: Option<&[u8]>) -> Option<Frames> {
         let Self { parser, kind, nsp, id, list, args, .. } = *self;
         let Encoded { attachments, raw } = encoded;
         let json = self.out.buffer();
@@ -419,6 +428,7 @@ impl<'a> OpenList<'a> {
     }
 
     /// Gives the buffer to the thread.
+    #[inline]
     fn release(self) {
         let buffer = self.out.into_buffer();
         if buffer.capacity() <= MAX_SCRATCH {
