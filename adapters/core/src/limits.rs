@@ -59,8 +59,9 @@ impl Default for ClusterLimits {
 
 impl ClusterLimits {
     /// Sets the maximum size of an encoded message in bytes (default 10 000 000). Larger messages are
-    /// not published, and are refused undecoded if another node publishes them. [`max_decoded_bytes`](Self::max_decoded_bytes()) limits the memory
-    /// that decoding takes.
+    /// not published, and are refused undecoded if another node publishes them. Larger sessions are
+    /// not stored. [`max_decoded_bytes`](Self::max_decoded_bytes()) limits the memory that decoding
+    /// takes.
     ///
     /// ```
     /// let limits = socketio_adapter::ClusterLimits::default().max_message_bytes(1_000_000);

@@ -21,7 +21,10 @@ pub use self::{
 };
 // Serves the back-ends of this workspace.
 #[doc(hidden)]
-pub use self::compare_and_set::{CompareAndSet, Found, StoredSession};
+pub use self::{
+    compare_and_set::{CompareAndSet, Found, StoredSession},
+    store::encode_sessions,
+};
 // The server's own log, which no back-end needs.
 #[doc(hidden)]
 pub use self::{

@@ -3,6 +3,7 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use socketio_parser::{Args, Nsp, Object, Value, value};
 
@@ -236,8 +237,20 @@ impl SavedSession {
     }
 
     /// Encodes the object of [`to_value`](Self::to_value) as msgpack.
-    pub fn to_msgpack(&self) -> bytes::Bytes {
+    pub fn to_msgpack(&self) -> Bytes {
         msgpack::to_bytes(&self.to_value())
+    }
+
+    /// Like [`to_msgpack`](Self::to_msgpack), for a store from which nodes with these limits read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`MessageError::TooLarge`] if the session exceeds `max_message_bytes`, so that no
+    /// node would decode it.
+    pub fn encode(&self, limits: &ClusterLimits) -> Result<Bytes, MessageError> {
+        let bytes = self.to_msgpack();
+        limits.check_size(bytes.len())?;
+        Ok(bytes)
     }
 
     /// Converts an object of [`to_value`](Self::to_value) or of an adapter of Node.
@@ -274,6 +287,24 @@ impl SavedSession {
         limits.check_size(bytes.len())?;
         Self::from_value(msgpack::from_bytes(bytes, limits)?)
     }
+}
+
+/// Encodes sessions. The second list contains those that [`SavedSession::encode`] refuses.
+#[doc(hidden)]
+pub fn encode_sessions<'a>(
+    sessions: &'a [SavedSession],
+    limits: &ClusterLimits,
+) -> (Vec<(&'a SavedSession, Bytes)>, Vec<RefusedSession>) {
+    let (mut encoded, mut refused) = (Vec::with_capacity(sessions.len()), Vec::new());
+    for session in sessions {
+        match session.encode(limits) {
+            Ok(bytes) => encoded.push((session, bytes)),
+            Err(error) => {
+                refused.push(RefusedSession { pid: session.pid.clone(), error: error.into() });
+            }
+        }
+    }
+    (encoded, refused)
 }
 
 /// Polls at most `limit` of the calls at the same time, and passes their results to `done`.

@@ -31,7 +31,7 @@ impl Sessions {
     ) -> Result<bool, NatsError> {
         let (log, pid) = (&self.events.log, &session.pid);
         let subject = log.prefix.session(pid).ok_or(NatsError::NameTooLong(pid.len()))?;
-        let payload = pack(session, ttl);
+        let payload = pack(&session.encode(&self.events.limits)?, ttl);
         let (bytes, limit) = (payload.len(), log.client.max_payload());
         if bytes > limit {
             return Err(NatsError::TooLarge { bytes, limit });
@@ -127,13 +127,12 @@ impl SessionStore for Sessions {
     }
 }
 
-/// Encodes the expiry time in milliseconds, followed by the session.
-fn pack(session: &SavedSession, ttl: Duration) -> Bytes {
+/// Encodes the expiry time in milliseconds, followed by the encoded session.
+fn pack(session: &[u8], ttl: Duration) -> Bytes {
     let end = now().saturating_add(ttl.as_millis().try_into().unwrap_or(u64::MAX));
-    let session = session.to_msgpack();
     let mut out = BytesMut::with_capacity(8 + session.len());
     out.put_u64(end);
-    out.put_slice(&session);
+    out.put_slice(session);
     out.freeze()
 }
 
@@ -187,7 +186,7 @@ mod tests {
         assert_eq!(unpack(&seed, &limits).unwrap().unwrap(), session);
         fuzz::run("nats_session", 5000, &[seed], |input| {
             if let Ok(Some(session)) = unpack(input, &limits) {
-                let again = unpack(&pack(&session, ttl), &limits);
+                let again = unpack(&pack(&session.to_msgpack(), ttl), &limits);
                 assert!(again.is_ok_and(|again| again.is_some_and(|it| it.pid == session.pid)));
             }
         });

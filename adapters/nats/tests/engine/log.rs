@@ -237,6 +237,13 @@ async fn a_session_that_is_too_large_does_not_hold_up_the_others() {
     let sessions = [large].into_iter().chain(small.clone()).collect();
     let refused = node.store().persist_all(sessions, MINUTE).await.unwrap();
     assert_eq!(refused.iter().map(|it| &*it.pid).collect::<Vec<_>>(), ["LARGE"]);
+    let config = config(&engine).await.max_message_bytes(1000);
+    let adapter = NatsAdapter::new(config.connection_state_recovery(memory())).unwrap();
+    let strict = Node::join(adapter, "/", "two").await;
+    // Another node would not decode it.
+    let large = SavedSession { data: vec![0; 1000].into(), ..session("LARGE", "/") };
+    let refused = strict.store().persist(large, MINUTE).await;
+    assert!(matches!(refused, Err(AdapterError::Refused(_))), "{refused:?}");
     for session in small {
         let taken = node.store().take(&session.pid, &offset, None).await.unwrap().session();
         assert_eq!(taken, Some(session));

@@ -258,12 +258,12 @@ impl Log {
         Ok(())
     }
 
-    /// Stores sessions, unless the table has one of a later epoch. Of two with the same id, the
-    /// later one is stored.
+    /// Stores encoded sessions, unless the table has one of a later epoch. Of two with the same id,
+    /// the later one is stored.
     pub(super) async fn persist(
         &self,
         nsp: &str,
-        sessions: &[SavedSession],
+        encoded: &[(&SavedSession, Bytes)],
         ttl: Duration,
     ) -> Result<(), PostgresError> {
         let statement = format!(
@@ -276,12 +276,12 @@ impl Log {
              WHERE stored.epoch <= excluded.epoch",
             self.options.sessions_table
         );
-        let pids: Vec<_> = sessions.iter().map(|session| &*session.pid).collect();
-        let encoded: Vec<_> = sessions.iter().map(SavedSession::to_msgpack).collect();
-        let encoded: Vec<_> = encoded.iter().map(|session| &**session).collect();
-        let owners = sessions.iter().map(|session| session.owner.as_ref().map(NodeId::as_str));
+        let sessions = || encoded.iter().map(|(session, _)| session);
+        let pids: Vec<_> = sessions().map(|session| &*session.pid).collect();
+        let encoded: Vec<_> = encoded.iter().map(|(_, bytes)| &**bytes).collect();
+        let owners = sessions().map(|session| session.owner.as_ref().map(NodeId::as_str));
         let owners: Vec<_> = owners.collect();
-        let epochs: Vec<_> = sessions.iter().map(|session| number(session.epoch)).collect();
+        let epochs: Vec<_> = sessions().map(|session| number(session.epoch)).collect();
         let params: Params<'_> = &[
             (&nsp, Type::TEXT),
             (&ttl.min(FOREVER).as_secs_f64(), Type::FLOAT8),

@@ -7,6 +7,7 @@ use socketio_adapter::{
     AdapterError, Body, BoxFuture, Message, NodeId, Offset,
     recovery::{
         MissedEvent, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome,
+        encode_sessions,
     },
 };
 use socketio_parser::Nsp;
@@ -25,7 +26,10 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { self.persist_all(vec![session], ttl).await.map(drop) })
+        Box::pin(async move {
+            let mut refused = self.persist_all(vec![session], ttl).await?;
+            refused.pop().map_or(Ok(()), |refused| Err(refused.error))
+        })
     }
 
     fn persist_all(
@@ -35,10 +39,10 @@ impl SessionStore for Sessions {
     ) -> BoxFuture<'_, Result<Vec<RefusedSession>, AdapterError>> {
         Box::pin(async move {
             let nsp = self.nsp.as_str();
-            let persisted =
-                async { self.publisher.log().await?.persist(nsp, &sessions, ttl).await };
+            let (encoded, refused) = encode_sessions(&sessions, self.publisher.limits());
+            let persisted = async { self.publisher.log().await?.persist(nsp, &encoded, ttl).await };
             self.publisher.with_timeout(persisted).await?;
-            Ok(Vec::new())
+            Ok(refused)
         })
     }
 

@@ -194,6 +194,22 @@ async fn a_session_is_not_taken_from_another_namespace() {
     assert_eq!(one.store().take("P", &offset, None).await.unwrap().session(), Some(session("P")));
 }
 
+/// No node would decode it.
+#[tokio::test]
+async fn a_session_above_the_size_of_a_message_is_refused_and_the_others_are_stored() {
+    let engine = Postgres::start().unwrap();
+    let adapter = logging_with(config(&engine).max_message_bytes(1000), EventLog::default());
+    let node = Node::join(adapter, "/", "one").await;
+    let offset = node.log("x").await;
+    let large = || SavedSession { data: "x".repeat(1000).into(), ..session("LARGE") };
+    let refused = node.store().persist_all(vec![large(), session("P")], MINUTE).await.unwrap();
+    assert_eq!(refused.iter().map(|it| &*it.pid).collect::<Vec<_>>(), ["LARGE"]);
+    let refused = node.store().persist(large(), MINUTE).await;
+    assert!(matches!(refused, Err(AdapterError::Refused(_))), "{refused:?}");
+    assert_eq!(node.store().take("LARGE", &offset, None).await.unwrap().session(), None);
+    assert_eq!(node.store().take("P", &offset, None).await.unwrap().session(), Some(session("P")));
+}
+
 #[tokio::test]
 async fn sessions_are_stored_together_and_forgotten() {
     let engine = Postgres::start().unwrap();

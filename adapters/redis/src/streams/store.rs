@@ -8,7 +8,7 @@ use socketio_adapter::{
     AdapterError, Body, BoxFuture, NodeId, Offset,
     recovery::{
         CompareAndSet, Found, MissedEvent, Page, PageSize, RefusedSession, SavedSession,
-        SessionStore, StoredSession, TakeOutcome,
+        SessionStore, StoredSession, TakeOutcome, encode_sessions,
     },
 };
 use socketio_parser::Nsp;
@@ -73,18 +73,21 @@ impl Sessions {
         self.decode(value).map_or(0, |stored| stored.epoch) <= epoch
     }
 
-    /// Stores sessions. The values that are there already are replaced in a second round.
+    /// Stores sessions, except those that it returns. The values that are there already are replaced
+    /// in a second round.
     async fn write_batch(
         &self,
         sessions: &[SavedSession],
         ttl: Duration,
-    ) -> Result<(), AdapterError> {
-        let encode = |session: &SavedSession| STANDARD.encode(session.to_msgpack());
-        let sessions: Vec<_> = sessions.iter().map(|session| (session, encode(session))).collect();
+    ) -> Result<Vec<RefusedSession>, AdapterError> {
+        let (sessions, refused) = encode_sessions(sessions, &self.engine.limits);
+        let sessions =
+            sessions.into_iter().map(|(session, bytes)| (session, STANDARD.encode(bytes)));
+        let sessions: Vec<_> = sessions.collect();
         let mut missing: Vec<_> = sessions.iter().map(|session| (session, Vec::new())).collect();
         for _ in 0..ATTEMPTS {
             if missing.is_empty() {
-                return Ok(());
+                return Ok(refused);
             }
             let replace = missing
                 .iter()
@@ -102,7 +105,7 @@ impl Sessions {
             missing = changed;
         }
         if missing.is_empty() {
-            Ok(())
+            Ok(refused)
         } else {
             Err(unexpected("a session that changes all the time"))
         }
@@ -152,7 +155,10 @@ impl SessionStore for Sessions {
         session: SavedSession,
         ttl: Duration,
     ) -> BoxFuture<'_, Result<(), AdapterError>> {
-        Box::pin(async move { self.write_batch(&[session], ttl).await })
+        Box::pin(async move {
+            let mut refused = self.write_batch(&[session], ttl).await?;
+            refused.pop().map_or(Ok(()), |refused| Err(refused.error))
+        })
     }
 
     fn persist_all(
@@ -161,10 +167,11 @@ impl SessionStore for Sessions {
         ttl: Duration,
     ) -> BoxFuture<'_, Result<Vec<RefusedSession>, AdapterError>> {
         Box::pin(async move {
+            let mut refused = Vec::new();
             for batch in sessions.chunks(self.engine.keys.max_batch()) {
-                self.write_batch(batch, ttl).await?;
+                refused.append(&mut self.write_batch(batch, ttl).await?);
             }
-            Ok(Vec::new())
+            Ok(refused)
         })
     }
 

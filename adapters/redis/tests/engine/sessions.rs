@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use engines::{Redis, RedisCluster};
 use socketio_adapter::{
-    ClusterAdapter, Offset, conformance,
+    AdapterError, ClusterAdapter, Offset, conformance,
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_parser::value;
@@ -73,6 +73,23 @@ async fn session_is_taken_once(nodes: Nodes) {
     assert_eq!((page, more), (vec!["n2".into()], true));
     let (page, more) = names(&*there, &offsets[5], ALL).await;
     assert_eq!((page, more), (vec![], false));
+}
+
+/// No node would decode it.
+#[tokio::test]
+async fn a_session_above_the_size_of_a_message_is_refused_and_the_others_are_stored() {
+    let engine = Redis::start().unwrap();
+    let adapter = RedisAdapter::streams(engine.url()).max_message_bytes(1000).build().unwrap();
+    let node = Node::join(&adapter, "/", "one").await;
+    let (store, minute) = (node.link.sessions().unwrap(), Duration::from_secs(60));
+    let offset = publish(&node, "x").await;
+    let large = || SavedSession { pid: "LARGE".into(), data: "x".repeat(1000).into(), ..session() };
+    let refused = store.persist_all(vec![large(), session()], minute).await.unwrap();
+    assert_eq!(refused.iter().map(|it| &*it.pid).collect::<Vec<_>>(), ["LARGE"]);
+    let refused = store.persist(large(), minute).await;
+    assert!(matches!(refused, Err(AdapterError::Refused(_))), "{refused:?}");
+    assert_eq!(store.take("LARGE", &offset, None).await.unwrap().session(), None);
+    assert_eq!(store.take("P", &offset, None).await.unwrap().session(), Some(session()));
 }
 
 #[tokio::test]
