@@ -259,7 +259,7 @@ impl Manager {
             // Under the lock, because the connection's task must not handle `close` before all
             // sockets are marked.
             for slot in &state.slots {
-                connecting.append(&mut slot.state().disconnect(slot.nsp()));
+                connecting.append(&mut slot.disconnect());
             }
         }
         // Fails pending `connect` calls here, so that calls from now on wait for the next

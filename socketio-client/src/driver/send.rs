@@ -57,27 +57,22 @@ impl Driver {
         let Some(namespace) = self.namespaces.get(index) else { return };
         let slot = namespace.slot.clone();
         let mut failed = Vec::new();
+        if let Link::Open(engine) = &mut self.link
+            && matches!(namespace.phase, Phase::Joined)
         {
-            let mut state = slot.state();
-            if let Link::Open(engine) = &mut self.link
-                && matches!(namespace.phase, Phase::Joined)
-            {
-                let writable = engine.is_writable();
-                while let Some(packet) = state.next_packet(slot.nsp()) {
-                    let late = state.is_late(&packet);
-                    let Outgoing { frames, ack, volatile, .. } = packet;
-                    let mut error = AckError::Disconnected;
-                    if let Err(limit) = engine.check_size(&frames) {
-                        error = EmitError::TooLarge { limit }.into();
-                    } else if !late && (writable || !volatile) {
-                        engine.send_unbounded(frames, Order::InOrder);
-                    }
-                    failed.push((ack.map(|ack| ack.waiter), error));
+            let writable = engine.is_writable();
+            slot.send(|Outgoing { frames, ack, volatile, .. }, late| {
+                let mut error = AckError::Disconnected;
+                if let Err(limit) = engine.check_size(&frames) {
+                    error = EmitError::TooLarge { limit }.into();
+                } else if !late && (writable || !volatile) {
+                    engine.send_unbounded(frames, Order::InOrder);
                 }
-            }
-            state.outbox.reopen();
+                failed.push((ack.map(|ack| ack.waiter), error));
+                None
+            });
         }
-        slot.notify_room();
+        slot.end_connection();
         self.fail(slot.nsp(), failed);
     }
 
@@ -90,31 +85,18 @@ impl Driver {
             return false;
         }
         let slot = namespace.slot.clone();
-        let (mut progressed, mut awaited) = (false, false);
-        // Waiters are notified after the lock is released.
         let mut unsent = Vec::new();
-        {
-            let mut state = slot.state();
-            while let Some(packet) = state.next_packet(slot.nsp()) {
-                let late = state.is_late(&packet);
-                match transmit(engine, &mut self.machine, slot.nsp(), packet, late) {
-                    Sent::Done => {}
-                    Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
-                    Sent::Full(packet) => {
-                        state.outbox.put_back(packet);
-                        self.changes.packets = true;
-                        break;
-                    }
+        let progressed = slot.send(|packet, late| {
+            match transmit(engine, &mut self.machine, slot.nsp(), packet, late) {
+                Sent::Done => {}
+                Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
+                Sent::Full(packet) => {
+                    self.changes.packets = true;
+                    return Some(packet);
                 }
-                progressed = true;
             }
-            if progressed {
-                awaited = state.outbox.take_awaited();
-            }
-        }
-        if awaited {
-            slot.notify_room();
-        }
+            None
+        });
         self.fail(slot.nsp(), unsent);
         progressed
     }
@@ -154,7 +136,6 @@ impl Driver {
                 // The next event of the queue may be sent.
                 self.changes.packets = true;
                 let Some(done) = namespace.slot.attempt_ended(&ack) else { return };
-                namespace.slot.notify_room();
                 if let Some(Waiter::Caller(sender)) = done.waiter {
                     drop(sender.send(ack));
                 }

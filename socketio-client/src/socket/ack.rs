@@ -80,7 +80,7 @@ impl Responder {
 
     pub(crate) fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let slot = &self.socket.slot;
-        let frames = slot.parser.encode_ack(slot.nsp(), self.id, args)?;
+        let frames = slot.encode_ack(self.id, args)?;
         let shared = self.socket.manager.shared();
         shared.check(&frames)?;
         let queued = self.first.send(|| slot.push_ack(frames, self.epoch))?;

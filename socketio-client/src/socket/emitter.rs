@@ -168,8 +168,7 @@ impl<'a> Emitter<'a> {
         event: &str,
         args: &T,
     ) -> Result<Frames, EmitError> {
-        let slot = &self.socket.slot;
-        let frames = slot.parser.encode_event(slot.nsp(), id, event, args)?;
+        let frames = self.socket.slot.encode_event(id, event, args)?;
         Ok(if self.compress { frames } else { frames.compress(false) })
     }
 

@@ -16,7 +16,6 @@ use super::{
         ConnectContext, ConnectErrorContext, DisconnectContext, ErasedHandler, EventContext,
         EventHandler, Handler, TypedHandler, erase, erase_typed,
     },
-    slot::NamespaceSlot,
 };
 use crate::registration::Registration;
 
@@ -310,15 +309,12 @@ fn outgoing(listener: impl Fn(&Args) + Send + Sync + 'static) -> Listener<Outgoi
     Listener::new(Arc::new(listener))
 }
 
-impl NamespaceSlot {
+impl Listeners {
     /// Calls the listeners of an outgoing event. They receive the arguments as the server does,
     /// decoded from the frames that are sent.
-    pub(super) fn notify_outgoing(&self, frames: &Frames) {
-        if !self.has_outgoing() {
-            return;
-        }
-        let Some(args) = read(self.parser, frames) else { return };
-        for listener in &self.listeners().outgoing {
+    pub(super) fn notify_outgoing(&self, parser: Parser, frames: &Frames) {
+        let Some(args) = read(parser, frames) else { return };
+        for listener in &self.outgoing {
             if catch_unwind(AssertUnwindSafe(|| (listener.handler)(&args))).is_err() {
                 tracing::error!(target: "socketio::client", "a listener of outgoing events panicked");
             }

@@ -77,7 +77,7 @@ impl Socket {
     /// Marks the queued packets as those of a connection that ends.
     #[cfg(test)]
     pub(crate) fn mark_end(&self) {
-        self.slot.state().outbox.end();
+        self.slot.mark_end();
     }
 
     /// Returns whether the state of the namespace is locked.

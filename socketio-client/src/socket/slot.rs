@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use engineio_parser::Frames;
+use serde::Serialize;
 use socketio_core::ListenerId;
-use socketio_parser::{AckId, Nsp, Parser};
+use socketio_parser::{AckId, EncodeError, Nsp, Parser};
 use tokio::sync::{Notify, oneshot};
 
 use super::{
@@ -28,7 +29,7 @@ use crate::{
 pub(crate) struct NamespaceSlot {
     nsp: Nsp,
     config: SocketConfig,
-    pub(super) parser: Parser,
+    parser: Parser,
     /// Notified when the outgoing queue has room again.
     room: Notify,
     state: Mutex<NamespaceState>,
@@ -38,7 +39,7 @@ pub(crate) struct NamespaceSlot {
 }
 
 /// The part of the state that changes together.
-pub(crate) struct NamespaceState {
+struct NamespaceState {
     /// Whether the namespace should be joined.
     request: Request,
     /// The socket's id while it is connected.
@@ -48,7 +49,7 @@ pub(crate) struct NamespaceState {
     ended: bool,
     /// Counts the joins of the namespace. Acks of an earlier join are not sent.
     epoch: u64,
-    pub(crate) outbox: Outbox<Waiter>,
+    outbox: Outbox<Waiter>,
     retries: Retries<Waiter>,
     /// Acks whose callers have stopped waiting.
     abandoned_acks: Vec<AckId>,
@@ -100,7 +101,7 @@ impl NamespaceSlot {
         &self.config
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, NamespaceState> {
+    fn state(&self) -> MutexGuard<'_, NamespaceState> {
         lock(&self.state)
     }
 
@@ -139,6 +140,18 @@ impl NamespaceSlot {
         Some(state.disconnect(&self.nsp))
     }
 
+    /// Marks the socket as disconnecting: its queued packets belong to the connection that ends.
+    /// Returns the callers that wait for the connection.
+    pub(crate) fn disconnect(&self) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+        self.state().disconnect(&self.nsp)
+    }
+
+    /// Marks the queued packets as those of a connection that ends.
+    #[cfg(test)]
+    pub(super) fn mark_end(&self) {
+        self.state().outbox.end();
+    }
+
     /// Stops waiting for an ack. An event that is still queued is not sent.
     pub(super) fn abandon_ack(&self, id: AckId) {
         let removed = {
@@ -150,7 +163,7 @@ impl NamespaceSlot {
             removed
         };
         if removed.is_some() {
-            self.notify_room();
+            self.room.notify_waiters();
         }
     }
 
@@ -250,24 +263,79 @@ impl NamespaceSlot {
         let dropped = !volatile.is_empty();
         drop(volatile);
         if dropped {
-            self.notify_room();
+            self.room.notify_waiters();
         }
     }
 
     /// Records the end of an attempt to send the first event with retries. Returns the event if no
     /// attempt follows. An event that cannot be sent, because it is too large, has no other attempt.
     pub(crate) fn attempt_ended(&self, ack: &AckResult) -> Option<Retried<Waiter>> {
-        let mut state = self.state();
-        match ack {
-            Ok(_) => state.retries.acknowledged(),
-            Err(AckError::Emit(_)) => state.retries.failed(0),
-            Err(_) => state.retries.failed(self.config.retries.unwrap_or(0)),
+        let done = {
+            let mut state = self.state();
+            match ack {
+                Ok(_) => state.retries.acknowledged(),
+                Err(AckError::Emit(_)) => state.retries.failed(0),
+                Err(_) => state.retries.failed(self.config.retries.unwrap_or(0)),
+            }
+        };
+        if done.is_some() {
+            self.room.notify_waiters();
         }
+        done
     }
 
-    /// Wakes the callers that wait for room in the outgoing queue.
-    pub(crate) fn notify_room(&self) {
+    /// Hands over the waiting packets in their order, each with whether it is late: an ack for an
+    /// event of an earlier join, which is useless. Ends when `transmit` returns a packet for which
+    /// there is no room. Returns whether another packet was taken.
+    pub(crate) fn send(
+        &self,
+        mut transmit: impl FnMut(Outgoing<Waiter>, bool) -> Option<Outgoing<Waiter>>,
+    ) -> bool {
+        let (mut progressed, mut awaited) = (false, false);
+        {
+            let mut state = self.state();
+            while let Some(packet) = state.next_packet(&self.nsp) {
+                let late = packet.epoch.is_some_and(|epoch| epoch != state.epoch);
+                if let Some(packet) = transmit(packet, late) {
+                    state.outbox.put_back(packet);
+                    break;
+                }
+                progressed = true;
+            }
+            if progressed {
+                awaited = state.outbox.take_awaited();
+            }
+        }
+        // Callers are notified after the lock is released.
+        if awaited {
+            self.room.notify_waiters();
+        }
+        progressed
+    }
+
+    /// Leaves the packets that remain for the next connection.
+    pub(crate) fn end_connection(&self) {
+        self.state().outbox.reopen();
         self.room.notify_waiters();
+    }
+
+    /// Encodes an event of this namespace.
+    pub(super) fn encode_event<T: Serialize + ?Sized>(
+        &self,
+        id: Option<AckId>,
+        event: &str,
+        args: &T,
+    ) -> Result<Frames, EncodeError> {
+        self.parser.encode_event(&self.nsp, id, event, args)
+    }
+
+    /// Encodes an ack of this namespace.
+    pub(super) fn encode_ack<T: Serialize + ?Sized>(
+        &self,
+        id: AckId,
+        args: &T,
+    ) -> Result<Frames, EncodeError> {
+        self.parser.encode_ack(&self.nsp, id, args)
     }
 
     /// Fails all waiting callers, and removes the handlers, which also ends the event streams.
@@ -332,9 +400,11 @@ impl NamespaceSlot {
         lock(&self.listeners).clone()
     }
 
-    /// Returns whether there are listeners of outgoing events.
-    pub(super) fn has_outgoing(&self) -> bool {
-        self.has_outgoing.load(Ordering::Relaxed)
+    /// Calls the listeners of an outgoing event.
+    pub(super) fn notify_outgoing(&self, frames: &Frames) {
+        if self.has_outgoing.load(Ordering::Relaxed) {
+            self.listeners().notify_outgoing(self.parser, frames);
+        }
     }
 
     /// Changes the listeners. Removed listeners are dropped after the lock is released, because
@@ -358,11 +428,7 @@ impl NamespaceSlot {
 }
 
 impl NamespaceState {
-    /// Marks the socket as disconnecting. Returns the callers that wait for the connection.
-    pub(crate) fn disconnect(
-        &mut self,
-        nsp: &Nsp,
-    ) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+    fn disconnect(&mut self, nsp: &Nsp) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
         if self.id.take().is_some() {
             self.queue_retried(nsp);
             self.outbox.end();
@@ -372,7 +438,7 @@ impl NamespaceState {
 
     /// Returns the next packet to send. Packets queued after a disconnection wait for the next
     /// join.
-    pub(crate) fn next_packet(&mut self, nsp: &Nsp) -> Option<Outgoing<Waiter>> {
+    fn next_packet(&mut self, nsp: &Nsp) -> Option<Outgoing<Waiter>> {
         if self.outbox.is_open() {
             self.queue_retried(nsp);
         }
@@ -392,11 +458,6 @@ impl NamespaceState {
                 epoch: None,
             });
         }
-    }
-
-    /// Returns whether a packet is an ack for an event of an earlier join, which is useless.
-    pub(crate) fn is_late(&self, packet: &Outgoing<Waiter>) -> bool {
-        packet.epoch.is_some_and(|epoch| epoch != self.epoch)
     }
 }
 
