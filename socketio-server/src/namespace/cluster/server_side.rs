@@ -1,11 +1,6 @@
 //! Server-side events, from one server to another.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
 
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{Body, NodeId, RequestId, ack_args};
@@ -194,9 +189,8 @@ pub(super) fn start(
         Arc::new(ReplySender { membership: membership.clone(), to, request, first })
     });
     for handler in handlers {
-        let Some(place) = Place::take(membership) else {
+        let Some(place) = membership.begin_handler() else {
             let event = args.event();
-            membership.counters.here().cluster.too_many_handlers.one();
             tracing::warn!(target: "socketio::cluster", event, "`max_handlers` handlers of server-side events are running: dropping an event");
             return;
         };
@@ -227,22 +221,5 @@ pub(super) fn start(
                 tracing::warn!(target: "socketio::cluster", event, error, "a handler of a server-side event failed");
             }
         });
-    }
-}
-
-/// A slot for a running handler. The number of slots is limited.
-struct Place(Arc<Membership>);
-
-impl Place {
-    fn take(membership: &Arc<Membership>) -> Option<Self> {
-        let place = Self(membership.clone());
-        let running = membership.handlers.fetch_add(1, Ordering::AcqRel);
-        (running < membership.limits.max_handlers).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.handlers.fetch_sub(1, Ordering::AcqRel);
     }
 }

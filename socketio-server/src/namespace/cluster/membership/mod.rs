@@ -40,7 +40,7 @@ use crate::{
 pub(crate) struct Membership {
     adapter: Arc<dyn ClusterAdapter>,
     member: ClusterMember,
-    pub(super) limits: ClusterLimits,
+    limits: ClusterLimits,
     machine: Mutex<Cluster<oneshot::Sender<Outcome>>>,
     queue: Queue,
     link: OnceLock<Arc<dyn Link>>,
@@ -58,10 +58,10 @@ pub(crate) struct Membership {
     /// Rooms that were reported to the back-end. Only the membership's own task accesses them.
     announced_rooms: Mutex<HashSet<Room>>,
     /// Number of running handlers of server-side events.
-    pub(super) handlers: AtomicUsize,
+    handlers: AtomicUsize,
     /// Resolves when the last handler of a server-side event has started.
     last_started: Mutex<Option<oneshot::Receiver<()>>>,
-    pub(super) counters: Arc<Counters>,
+    counters: Arc<Counters>,
 }
 
 /// The stages of a membership.
@@ -262,6 +262,17 @@ impl Membership {
         }
     }
 
+    /// Lets a handler of a server-side event run until the returned value is dropped. Returns `None`
+    /// if `max_handlers` are running.
+    pub(super) fn begin_handler(self: &Arc<Self>) -> Option<RunningHandler> {
+        let handler = RunningHandler(self.clone());
+        if self.handlers.fetch_add(1, Ordering::AcqRel) < self.limits.max_handlers {
+            return Some(handler);
+        }
+        self.counters.here().cluster.too_many_handlers.one();
+        None
+    }
+
     /// Orders the starts of handlers. Returns a sender to drop when the handler has started, and a
     /// receiver that resolves when the previous one has started.
     pub(super) fn next_handler(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
@@ -406,6 +417,15 @@ impl Drop for PendingRequest {
     fn drop(&mut self) {
         let waiter = self.membership.machine().forget(&self.request);
         drop(waiter);
+    }
+}
+
+/// A handler of a server-side event that is running. Their number is limited.
+pub(super) struct RunningHandler(Arc<Membership>);
+
+impl Drop for RunningHandler {
+    fn drop(&mut self) {
+        self.0.handlers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
