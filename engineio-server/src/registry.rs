@@ -2,8 +2,10 @@
 
 use std::{
     borrow::Borrow,
+    cell::RefCell,
     collections::HashSet,
     hash::{Hash, Hasher},
+    mem,
     ops::Deref,
     sync::Arc,
 };
@@ -221,15 +223,39 @@ impl Registry {
     }
 }
 
+thread_local! {
+    static RANDOM_IDS: RefCell<RandomIds> =
+        const { RefCell::new(RandomIds { bytes: [[0; 15]; 16], left: 0 }) };
+}
+
+/// Random bytes for the next ids, read several at a time because the system call takes longer than
+/// the rest. The sessions of a thread share them.
+struct RandomIds {
+    bytes: [[u8; 15]; 16],
+    left: usize,
+}
+
+impl RandomIds {
+    fn next(&mut self) -> std::io::Result<[u8; 15]> {
+        if self.left == 0 {
+            getrandom::fill(self.bytes.as_flattened_mut()).map_err(std::io::Error::other)?;
+            self.left = self.bytes.len();
+        }
+        self.left -= 1;
+        let id = self.bytes.get_mut(self.left).map(mem::take);
+        id.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
 /// Generates a session id: 15 bytes from the operating system's CSPRNG as 20 characters of
-/// base64url. Sticky load balancers and sharded adapters rely on this length.
+/// base64url. Sticky load balancers and sharded adapters rely on this length. Each thread reads the
+/// bytes of 16 ids at once.
 ///
 /// # Errors
 ///
 /// Returns an error if the operating system provides no randomness.
 pub fn generate_sid() -> std::io::Result<ByteString> {
-    let mut bytes = [0; 15];
-    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    let bytes = RANDOM_IDS.with_borrow_mut(RandomIds::next)?;
     let mut sid = [0; 20];
     URL_SAFE_NO_PAD.encode_slice(bytes, &mut sid).map_err(std::io::Error::other)?;
     // One allocation, of less memory than a string and the reference count of its clones.
