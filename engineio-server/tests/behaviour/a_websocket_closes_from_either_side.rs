@@ -79,6 +79,15 @@ async fn the_end_of_the_connection_closes_the_session() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_without_a_close_frame_gets_none() {
+    let mut server = Server::echo(EngineConfig::default()).await;
+    let mut stream = server.raw_websocket().await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+    assert_eq!(support::rest(&mut stream).await, "");
+}
+
+#[tokio::test]
 async fn the_end_of_the_application_closes_the_session() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
     // No task drives the session, so not even the handshake is sent.

@@ -129,8 +129,11 @@ impl WebSocket {
                     let decoded = self.feed(read.filled_mut(), inputs, turn, refused);
                     self.undecoded = read.filled().get(decoded..).and_then(Undecoded::of);
                 }
-                Ok(()) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Closed)),
-                Err(_) => inputs.push(Input::Lost(Transport::WebSocket, Loss::Failed)),
+                end => {
+                    let loss = if end.is_ok() { Loss::Closed } else { Loss::Failed };
+                    self.ended = true;
+                    inputs.push(Input::Lost(Transport::WebSocket, loss));
+                }
             }
             Poll::Ready(())
         })
@@ -282,8 +285,15 @@ impl WebSocket {
     /// Closes the WebSocket in a task of its own: writes the remaining frames and a close frame,
     /// unless one was sent, then waits until the peer closes, so that a reset does not destroy the
     /// last frames. Takes at most `time_limit`, and drops `guard` at the end.
+    ///
+    /// A peer that closed the connection without a close frame gets none, as in Node.
     pub(crate) fn end(mut self, time_limit: Duration, guard: impl Send + 'static) {
-        self.start_close();
+        if !self.ended {
+            self.start_close();
+        } else if matches!(self.io, Io::Tcp(_)) && self.writer.is_empty() {
+            return;
+        }
+        self.compress();
         // A connection may be dropped outside a runtime.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
