@@ -142,6 +142,19 @@ impl Connection {
         }
     }
 
+    /// Writes the open packet, and before it the response of the handshake if the listener has held
+    /// it back. The application may wait for something else before it drives the session.
+    pub(crate) async fn write_open_packet(&mut self) {
+        if let Some(transport) = &mut self.transport {
+            self.handle.0.lock().fill(transport);
+        }
+        poll_fn(|cx| {
+            self.flush(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Receives the next message.
     ///
     /// Cancel-safe: no message is lost if the future is dropped.

@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     handshake::Handshake,
     registry::{ActiveGuard, Registry},
     request::{self, Purpose, classify, is_websocket, wants_upgrade},
-    response::{ResponseBody, empty, refusal},
+    response::{ResponseBody, SentWithOpenPacket, empty, refusal},
     shared::{Handle, Shared, now},
     stats::Stats,
     transport::{
@@ -273,7 +273,7 @@ impl Engine {
         let mut effects = Effects::default();
         let response = catch_panic(pin!(self.respond(parts, body, &mut effects))).await;
         if let Some(upgrade) = effects.upgrade.filter(|_| response.is_some()) {
-            tokio::spawn(upgrade);
+            tokio::spawn(Upgrade::Handshake(upgrade));
         }
         #[cfg_attr(not(feature = "webtransport"), expect(unused_mut, reason = "not changed"))]
         let mut response = response.unwrap_or_else(|| {
@@ -455,19 +455,22 @@ impl Engine {
         parameters: SessionParameters,
         effects: &mut Effects,
     ) -> Result<Response<ResponseBody>, Refused> {
-        let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
+        let Accepted { mut response, upgrade, compression } =
+            accept(parts, &self.0.registry.config)?;
+        response.extensions_mut().insert(SentWithOpenPacket);
         let engine = self.clone();
         effects.upgrade = Some(Box::pin(async move {
-            let Ok(upgraded) = upgrade.await else { return };
+            let upgraded = upgrade.await.ok()?;
             let websocket =
                 engine.websocket(upgraded, parameters.revision, parameters.b64, compression);
             // Another session has taken the id, or the engine is closed.
             let Ok((shared, guard)) = engine.open(parameters) else {
-                return engine.hang_up(*websocket);
+                engine.hang_up(*websocket);
+                return None;
             };
-            let connection = Connection::new(guard, shared, Some(websocket));
-            // In a task of its own, because this task keeps the memory of the handshake to its end.
-            tokio::spawn(engine.0.application.session(connection));
+            let mut connection = Connection::new(guard, shared, Some(websocket));
+            connection.write_open_packet().await;
+            Some(engine.0.application.session(connection))
         }));
         Ok(response)
     }
@@ -527,9 +530,10 @@ impl Engine {
         let Accepted { response, upgrade, compression } = accept(parts, &self.0.registry.config)?;
         let engine = self.clone();
         effects.upgrade = Some(Box::pin(async move {
-            let Ok(upgraded) = upgrade.await else { return };
+            let upgraded = upgrade.await.ok()?;
             let websocket = engine.websocket(upgraded, revision, b64, compression);
             engine.start_upgrade(&shared, websocket);
+            None
         }));
         Ok(response)
     }
@@ -590,9 +594,34 @@ impl Engine {
 struct Effects {
     /// The session that must be closed if a hook panics.
     session: Option<Arc<Shared>>,
-    /// Waits for an accepted WebSocket. Dropped if a hook panics, because hyper hands over the
-    /// connection whatever the response is.
-    upgrade: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Waits for an accepted WebSocket, and returns the future of the session that it opens. Dropped
+    /// if a hook panics, because hyper hands over the connection whatever the response is.
+    upgrade: Option<BoxFuture<Option<BoxFuture<()>>>>,
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Waits for a WebSocket, frees the memory of the handshake, then runs the session. With 24 bytes,
+/// it fits into a task of 128 bytes, which an async block does not.
+enum Upgrade {
+    Handshake(BoxFuture<Option<BoxFuture<()>>>),
+    Session(BoxFuture<()>),
+}
+
+impl Future for Upgrade {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Handshake(handshake) => match ready!(handshake.as_mut().poll(cx)) {
+                    Some(session) => *self = Self::Session(session),
+                    None => return Poll::Ready(()),
+                },
+                Self::Session(session) => return session.as_mut().poll(cx),
+            }
+        }
+    }
 }
 
 /// Runs a future that calls hooks of the application. Returns `None` if one panics. Borrows the

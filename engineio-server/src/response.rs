@@ -71,6 +71,18 @@ where
     }
 }
 
+/// Marks the response to the WebSocket of a new session, as an extension. This project's listener
+/// holds it back until the open packet is written, so that both need one system call.
+#[derive(Clone, Copy)]
+pub(crate) struct SentWithOpenPacket;
+
+impl SentWithOpenPacket {
+    pub(crate) fn marks<B>(response: &Response<B>) -> bool {
+        response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && response.extensions().get::<Self>().is_some()
+    }
+}
+
 /// Creates a response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::default());

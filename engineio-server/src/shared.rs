@@ -175,9 +175,14 @@ impl State {
     /// accepted the previous batch: until then frames count as queued, and volatile messages are
     /// not sent late.
     fn fill_writer(&mut self, transport: &mut MessageTransport) {
-        if !transport.is_idle() {
-            return;
+        if transport.is_idle() {
+            self.fill(transport);
         }
+    }
+
+    /// Moves one batch of frames to a transport.
+    #[inline]
+    pub(crate) fn fill(&mut self, transport: &mut MessageTransport) {
         let kind = transport.kind();
         while !transport.is_full() {
             if let Some(frames) = self.session.poll_packed(kind) {

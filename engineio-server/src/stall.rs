@@ -1,11 +1,16 @@
 //! A stream that fails if its peer does not read, so that unsent responses do not stay in memory
-//! forever, and that yields if its peer sends without a pause.
+//! forever, and that yields if its peer sends without a pause. It can hold back the response that
+//! accepts a WebSocket.
 
 use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -32,11 +37,42 @@ pub(crate) struct StallGuard<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// The last write is still pending, so a successful flush is not progress.
     writing: bool,
+    hold_back: HoldBack,
+    /// Bytes that are sent before those of the next write.
+    held: Vec<u8>,
+}
+
+/// Makes a [`StallGuard`] hold back the bytes of one write, so that they travel with those of the
+/// following write. They leave before the stream is read or closed, but not if it is flushed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HoldBack(Arc<AtomicBool>);
+
+impl HoldBack {
+    pub(crate) fn next_write(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl<S> StallGuard<S> {
     pub(crate) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, returned: Bytes::new(), read: 0, timeout, deadline: None, writing: false }
+        Self {
+            stream,
+            returned: Bytes::new(),
+            read: 0,
+            timeout,
+            deadline: None,
+            writing: false,
+            hold_back: HoldBack::default(),
+            held: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hold_back(&self) -> HoldBack {
+        self.hold_back.clone()
     }
 
     /// Returns bytes that were read, so that they are read again.
@@ -45,8 +81,9 @@ impl<S> StallGuard<S> {
         self.returned = bytes;
     }
 
-    pub(crate) fn into_inner(self) -> S {
-        self.stream
+    /// Returns the stream and the bytes to be sent first.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.held)
     }
 
     fn watch<T>(
@@ -63,12 +100,30 @@ impl<S> StallGuard<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
+impl<S: AsyncWrite + Unpin> StallGuard<S> {
+    fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.held);
+            self.writing = written.is_pending();
+            let written = ready!(self.watch(cx, written))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(written) = self.poll_write_held(cx) {
+            written?;
+        }
         if !self.returned.is_empty() {
             let len = self.returned.len().min(buffer.remaining());
             buffer.put_slice(&self.returned.split_to(len));
@@ -95,6 +150,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.hold_back.take() {
+            self.held.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_write_held(cx))?;
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.writing = written.is_pending();
         self.watch(cx, written)
@@ -105,6 +165,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.hold_back.take() {
+            let before = self.held.len();
+            slices.iter().for_each(|slice| self.held.extend_from_slice(slice));
+            return Poll::Ready(Ok(self.held.len() - before));
+        }
+        ready!(self.poll_write_held(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.writing = written.is_pending();
         self.watch(cx, written)
@@ -121,6 +187,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_held(cx))?;
         let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.watch(cx, closed)
     }
@@ -162,6 +229,35 @@ mod tests {
         let mut stream = StallGuard::new(stream, Duration::from_millis(10));
         let error = stream.write_all(&[0; 17]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_held_back_leaves_before_the_next_one() {
+        for next in ["write", "read", "shutdown"] {
+            let (stream, mut peer) = duplex(16);
+            let mut stream = StallGuard::new(stream, Duration::from_secs(20));
+            stream.hold_back().next_write();
+            stream.write_all(b"one").await.unwrap();
+            stream.flush().await.unwrap();
+            let mut buffer = [0; 6];
+            let early = std::future::poll_fn(|cx| {
+                let mut buffer = ReadBuf::new(&mut buffer);
+                Poll::Ready(Pin::new(&mut peer).poll_read(cx, &mut buffer).is_ready())
+            });
+            assert!(!early.await, "{next}");
+            match next {
+                "write" => stream.write_all(b"two").await.unwrap(),
+                "read" => {
+                    peer.write_all(b"x").await.unwrap();
+                    stream.read_u8().await.map(drop).unwrap();
+                }
+                _ => stream.shutdown().await.unwrap(),
+            }
+            drop(stream);
+            let mut seen = String::new();
+            peer.read_to_string(&mut seen).await.unwrap();
+            assert_eq!(seen, if next == "write" { "onetwo" } else { "one" }, "{next}");
+        }
     }
 
     #[tokio::test]

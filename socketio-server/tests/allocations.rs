@@ -36,7 +36,7 @@ const TABLE: [(&str, f64); 9] = [
     ("ack, 16 in flight", 4.0),
     ("broadcast to 1", 6.0),
     ("each further recipient of a broadcast", 0.0),
-    ("connect", 60.0),
+    ("connect", 63.0),
 ];
 
 /// How often each case is repeated. Rare allocations, such as those of the runtime's timers, vanish

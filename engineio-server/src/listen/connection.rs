@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::{
     config::EngineConfig,
     handshake::{PeerAddr, Secure},
-    response::{ResponseBody, empty},
+    response::{ResponseBody, SentWithOpenPacket, empty},
     stall::StallGuard,
     stats::DroppedCounters,
 };
@@ -81,14 +81,19 @@ impl Http {
                 }
             }
         };
+        let hold_back = stream.hold_back();
         let service = service_fn(move |mut request: Request<Incoming>| {
             peer.mark(request.extensions_mut());
             let response = names_host(&request).then(|| service.clone().call(request));
+            let hold_back = hold_back.clone();
             async move {
-                match response {
-                    Some(response) => response.await.map(|response| response.map(Either::Right)),
-                    None => Ok(without_host().map(Either::Left)),
-                }
+                let Some(response) = response else { return Ok(without_host().map(Either::Left)) };
+                response.await.map(|response| {
+                    if SentWithOpenPacket::marks(&response) {
+                        hold_back.next_write();
+                    }
+                    response.map(Either::Right)
+                })
             }
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();

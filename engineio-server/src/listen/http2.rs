@@ -112,7 +112,7 @@ impl Http2 {
 
 /// Returns whether the first bytes of the peer are those of HTTP/2. Returns the bytes to the
 /// stream. This works with ALPN over TLS, and without TLS for clients with prior knowledge.
-pub(super) async fn starts_http2<IO: AsyncRead + Unpin>(
+pub(super) async fn starts_http2<IO: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut StallGuard<IO>,
     limit: Duration,
 ) -> io::Result<bool> {

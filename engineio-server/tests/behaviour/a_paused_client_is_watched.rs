@@ -25,7 +25,7 @@ fn hasty() -> EngineConfig {
 /// Opens a session whose reading is paused. Returns it with its client.
 async fn paused(config: EngineConfig) -> (Server, Connection, TcpStream) {
     let (server, mut connections) = Server::manual(config).await;
-    let client = server.bare_websocket("").await;
+    let client = server.raw_websocket().await;
     let mut connection = within(connections.recv()).await.unwrap();
     connection.pause_reading();
     (server, connection, client)

@@ -51,7 +51,7 @@ async fn a_paused_connection_reads_nothing() {
 #[tokio::test]
 async fn a_session_that_ends_while_paused_reports_it() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
-    let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
+    let (mut websocket, _) = server.websocket().await;
     let mut connection = within(connections.recv()).await.unwrap();
     connection.pause_reading();
     connection.handle().close(Unsent::Discard);

@@ -88,9 +88,16 @@ async fn a_connection_that_ends_without_a_close_frame_gets_none() {
 }
 
 #[tokio::test]
+async fn the_handshake_is_sent_before_the_application_drives_the_session() {
+    let (server, mut connections) = Server::manual(EngineConfig::default()).await;
+    let _websocket = server.websocket().await;
+    assert_eq!(server.engine.clients_count(), 1);
+    drop(within(connections.recv()).await);
+}
+
+#[tokio::test]
 async fn the_end_of_the_application_closes_the_session() {
     let (server, mut connections) = Server::manual(EngineConfig::default()).await;
-    // No task drives the session, so not even the handshake is sent.
     let mut websocket = server.connect("EIO=4&transport=websocket").await.unwrap();
     drop(within(connections.recv()).await);
     assert_eq!(websocket.close_code().await, None);

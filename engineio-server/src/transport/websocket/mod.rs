@@ -92,8 +92,11 @@ impl WebSocket {
         max_fragments: u32,
         compression: Option<Parameters>,
     ) -> Self {
-        let (io, early) = match upgraded.downcast::<TokioIo<StallGuard<TcpStream>>>() {
-            Ok(parts) => (Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf),
+        let (io, early, held) = match upgraded.downcast::<TokioIo<StallGuard<TcpStream>>>() {
+            Ok(parts) => {
+                let (tcp, held) = parts.io.into_inner().into_parts();
+                (Io::Tcp(tcp), parts.read_buf, held)
+            }
             Err(upgraded) => Io::of(upgraded),
         };
         // Copied, because a slice would keep the HTTP connection's read buffer alive.
@@ -103,7 +106,10 @@ impl WebSocket {
             let deflate = Deflate::new(parameters);
             Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })
         });
-        let writer = Writer::default();
+        let mut writer = Writer::default();
+        if !held.is_empty() {
+            writer.push(WireFrame::raw(held.into()));
+        }
         Self { io, undecoded, ended: false, reader, writer, compressor, revision, b64 }
     }
 
@@ -320,16 +326,23 @@ fn plain(frame: Frame, revision: Revision, b64: bool) -> WireFrame {
 
 impl Io {
     #[cfg(feature = "tls")]
-    fn of(upgraded: Upgraded) -> (Self, Bytes) {
+    fn of(upgraded: Upgraded) -> (Self, Bytes, Vec<u8>) {
         match upgraded.downcast::<TokioIo<StallGuard<TlsStream<TcpStream>>>>() {
-            Ok(parts) => (Self::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
-            Err(upgraded) => (Self::Upgraded(Box::new(TokioIo::new(upgraded))), Bytes::new()),
+            Ok(parts) => {
+                let (tls, held) = parts.io.into_inner().into_parts();
+                (Self::Tls(Box::new(tls)), parts.read_buf, held)
+            }
+            Err(upgraded) => Self::unknown(upgraded),
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn of(upgraded: Upgraded) -> (Self, Bytes) {
-        (Self::Upgraded(Box::new(TokioIo::new(upgraded))), Bytes::new())
+    fn of(upgraded: Upgraded) -> (Self, Bytes, Vec<u8>) {
+        Self::unknown(upgraded)
+    }
+
+    fn unknown(upgraded: Upgraded) -> (Self, Bytes, Vec<u8>) {
+        (Self::Upgraded(Box::new(TokioIo::new(upgraded))), Bytes::new(), Vec::new())
     }
 
     /// Returns whether the peer has closed the connection, even if there is more to read. Always
