@@ -335,10 +335,11 @@ impl Engine {
         let config = &self.0.registry.config;
         let rest = parts.uri.path().strip_prefix(config.path.as_str())?;
         let response = config.hooks.files.as_ref()?(rest.trim_start_matches('/'), parts)?;
-        let response = response.map(ResponseBody::new);
+        #[cfg_attr(not(feature = "compression"), expect(unused_mut, reason = "not changed"))]
+        let mut response = response.map(ResponseBody::new);
         #[cfg(feature = "compression")]
         if let Some(compression) = &config.http_compression {
-            return Some(compression.apply(&parts.headers, response).await);
+            compression.apply(&parts.headers, &mut response).await;
         }
         Some(response)
     }
@@ -379,6 +380,7 @@ impl Engine {
                     let session = &shared.lock().session;
                     (session.transport(), session.revision())
                 };
+                let b64 = request.b64;
                 match request.purpose(&parts.method, transport, revision)? {
                     Purpose::Poll => {
                         effects.session = Some(shared.clone());
@@ -394,7 +396,7 @@ impl Engine {
                         }
                         Ok(response)
                     }
-                    Purpose::Upgrade => self.upgrade(parts, shared, request.b64, effects),
+                    Purpose::Upgrade => self.upgrade(parts, shared, b64, effects),
                     Purpose::Other => {
                         self.0.registry.counters.refused.bad_method.one();
                         Ok(empty(StatusCode::INTERNAL_SERVER_ERROR))

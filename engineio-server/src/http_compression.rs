@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use brotli::enc::BrotliEncoderParams;
-use bytes::Bytes;
 use flate2::{
     Compression,
     write::{GzEncoder, ZlibEncoder},
@@ -100,44 +99,38 @@ impl HttpCompression {
     }
 
     /// Compresses a response if its length and the request allow it.
-    pub(crate) async fn apply(
-        &self,
-        request: &HeaderMap,
-        response: Response<ResponseBody>,
-    ) -> Response<ResponseBody> {
+    pub(crate) async fn apply(&self, request: &HeaderMap, response: &mut Response<ResponseBody>) {
         if response.body().size_hint().lower() < self.threshold as u64 {
-            return response;
+            return;
         }
-        let (mut parts, body) = response.into_parts();
-        let Ok(body) = body.collect().await;
-        let body = body.to_bytes();
-        parts.headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
-        let compressed = match Encoding::accepted(request) {
-            Some(encoding) => self.compress(encoding, &body).await,
-            None => None,
-        };
-        let body = match compressed {
-            Some((encoding, compressed)) => {
-                let name = HeaderValue::from_static(encoding.name());
-                parts.headers.insert(header::CONTENT_ENCODING, name);
-                compressed
-            }
-            None => body,
-        };
-        Response::from_parts(parts, Full::new(body))
+        let vary = HeaderValue::from_static("accept-encoding");
+        response.headers_mut().append(header::VARY, vary);
+        if let Some(encoding) = Encoding::accepted(request) {
+            // Boxed, because most responses are too short.
+            Box::pin(self.compress(encoding, response)).await;
+        }
     }
 
-    /// Returns `None` if compression fails. The body is then sent uncompressed.
-    async fn compress(&self, encoding: Encoding, body: &Bytes) -> Option<(Encoding, Bytes)> {
+    /// Compresses a response. Returns `None` if that fails. The body is then sent uncompressed.
+    async fn compress(
+        &self,
+        encoding: Encoding,
+        response: &mut Response<ResponseBody>,
+    ) -> Option<()> {
+        let Ok(body) = response.body().clone().collect().await;
+        let body = body.to_bytes();
         let compressed = if body.len() <= MAX_INLINE {
-            encoding.encode(self, body)
+            encoding.encode(self, &body)
         } else {
             let _permit = LARGE_BODIES.acquire().await.ok()?;
-            let (config, body) = (self.clone(), body.clone());
+            let config = self.clone();
             let encode = move || encoding.encode(&config, &body);
             tokio::task::spawn_blocking(encode).await.ok()?
         };
-        Some((encoding, compressed.ok()?.into()))
+        *response.body_mut() = Full::new(compressed.ok()?.into());
+        let name = HeaderValue::from_static(encoding.name());
+        response.headers_mut().insert(header::CONTENT_ENCODING, name);
+        Some(())
     }
 }
 

@@ -13,18 +13,18 @@ use crate::{
 
 /// A classified request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum Request<'a> {
     /// A handshake for a new session on this transport. `revision` is `None` if it is not
     /// supported. The request is refused for that only after the application was asked.
     Open { transport: Transport, revision: Option<Revision>, b64: bool, jsonp: Option<Jsonp> },
     /// A request for an existing session.
-    Session(SessionRequest),
+    Session(SessionRequest<'a>),
 }
 
 /// A request that names a session. [`SessionRequest::purpose`] checks whether it fits the session.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SessionRequest {
-    pub(crate) sid: String,
+pub(crate) struct SessionRequest<'a> {
+    pub(crate) sid: Cow<'a, str>,
     transport: Transport,
     revision: Revision,
     websocket: bool,
@@ -44,7 +44,7 @@ pub(crate) enum Purpose {
     Upgrade,
 }
 
-impl SessionRequest {
+impl SessionRequest<'_> {
     /// Verifies the request against its session in the same order as Node: transport, revision,
     /// kind of request.
     pub(crate) fn purpose(
@@ -73,7 +73,10 @@ impl SessionRequest {
 
 /// Classifies a request. Verifies it in the same order as Node: transport, sid, method, kind of
 /// request.
-pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, Refused> {
+pub(crate) fn classify<'a>(
+    parts: &'a Parts,
+    config: &EngineConfig,
+) -> Result<Request<'a>, Refused> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let transport = query
         .transport
@@ -91,7 +94,7 @@ pub(crate) fn classify(parts: &Parts, config: &EngineConfig) -> Result<Request, 
     let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
 
     if let Some(sid) = query.sid {
-        let (sid, b64) = (sid.into_owned(), query.b64);
+        let b64 = query.b64;
         return Ok(Request::Session(SessionRequest { sid, transport, revision, websocket, b64 }));
     }
     if parts.method != Method::GET && !is_extended_connect(parts) {
@@ -220,17 +223,17 @@ fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn ask(method: Method, uri: &str, websocket: bool) -> Result<Request, RequestError> {
+    fn ask(method: Method, uri: &str, websocket: bool) -> Result<Request<'static>, RequestError> {
         verify(method, uri, websocket).map_err(|refused| refused.error)
     }
 
-    fn verify(method: Method, uri: &str, websocket: bool) -> Result<Request, Refused> {
+    fn verify(method: Method, uri: &str, websocket: bool) -> Result<Request<'static>, Refused> {
         let mut request = http::Request::builder().method(method).uri(uri);
         if websocket {
             request = request.header("upgrade", "WebSocket").header("connection", "close, Upgrade");
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        classify(&parts, &EngineConfig::default())
+        classify(Box::leak(Box::new(parts)), &EngineConfig::default())
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::{
     future::Future,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -23,6 +24,10 @@ use tokio::{
 /// The bytes that an HTTP connection reads in one turn. hyper processes all frames that it can read
 /// before it returns, which for a flood of HTTP/2 pings takes milliseconds.
 const MAX_READ: usize = 64 * 1024;
+
+/// Buffers of at most this many bytes are copied and written as one. For the kernel, several buffers
+/// cost more than the copy.
+const MAX_COPIED: usize = 1024;
 
 /// Fails if a write makes no progress for `timeout`. HTTP responses need this, because they have
 /// no other deadline. A WebSocket has its heartbeat and takes the inner stream.
@@ -171,7 +176,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
             return Poll::Ready(Ok(self.held.len() - before));
         }
         ready!(self.poll_write_held(cx))?;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= MAX_COPIED {
+            let mut copied = [MaybeUninit::uninit(); MAX_COPIED];
+            let mut copied = ReadBuf::uninit(&mut copied);
+            slices.iter().for_each(|slice| copied.put_slice(slice));
+            Pin::new(&mut self.stream).poll_write(cx, copied.filled())
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        };
         self.writing = written.is_pending();
         self.watch(cx, written)
     }

@@ -1,8 +1,8 @@
 //! Long-polling: the GET that waits for packets, and the POST that sends them.
 
 use std::{
-    future::poll_fn,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Poll, Waker},
     time::Duration,
@@ -72,8 +72,15 @@ pub(crate) async fn poll(
         waiting.finish();
         return Ok(refusal(&shared.counters, RequestError::UnknownSid));
     };
-    let response = respond(revision, &shared, &frames);
-    let response = compress(config, headers, &frames, response).await;
+    let mut response = respond(revision, &shared, &frames);
+    // Compressed if at least one of the packets allows it, as in Node.
+    #[cfg(feature = "compression")]
+    let may_compress = frames.iter().any(Frame::may_compress);
+    drop(frames);
+    #[cfg(feature = "compression")]
+    if let Some(compression) = config.http_compression.as_ref().filter(|_| may_compress) {
+        compression.apply(headers, &mut response).await;
+    }
     waiting.finish();
     let ready = shared.with(|state| {
         let _ = state.session.handle_input(now(), Input::PollFinished);
@@ -112,32 +119,6 @@ fn respond(revision: Revision, shared: &Shared, frames: &[Frame]) -> Response<Re
     response
 }
 
-/// Compresses a response if at least one of its packets allows it, as in Node.
-#[cfg(feature = "compression")]
-async fn compress(
-    config: &EngineConfig,
-    headers: &HeaderMap,
-    frames: &[Frame],
-    response: Response<ResponseBody>,
-) -> Response<ResponseBody> {
-    match &config.http_compression {
-        Some(compression) if frames.iter().any(Frame::may_compress) => {
-            compression.apply(headers, response).await
-        }
-        _ => response,
-    }
-}
-
-#[cfg(not(feature = "compression"))]
-async fn compress(
-    _: &EngineConfig,
-    _: &HeaderMap,
-    _: &[Frame],
-    response: Response<ResponseBody>,
-) -> Response<ResponseBody> {
-    response
-}
-
 /// Reads the packets of a POST. A body that is too large, late or malformed ends the session, as in
 /// Node.
 pub(crate) async fn push<B>(
@@ -151,31 +132,42 @@ where
     B::Data: Send,
 {
     let refused = &shared.counters.refused;
-    match shared.with(|state| state.session.handle_input(now(), Input::PushStarted)) {
-        Ok(()) => {}
+    let started = shared.with(|state| {
+        state.session.handle_input(now(), Input::PushStarted)?;
+        Ok(state.session.revision())
+    });
+    let revision = match started {
+        Ok(revision) => revision,
         Err(Violation::ConcurrentPush) => {
             refused.concurrent_push.one();
             return Ok(empty(StatusCode::BAD_REQUEST));
         }
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
-    }
+    };
     let reading = RequestGuard { shared: &shared, on_drop: Input::PushAborted, armed: true };
     let binary = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
-    let revision = shared.lock().session.revision();
     if binary && revision == Revision::V4 {
         refused.binary_body.one();
         return Ok(empty(StatusCode::BAD_REQUEST));
     }
     let mut body = Box::pin(body);
-    let collected = tokio::select! {
-        // The session has ended, for example because of a second POST. The rest of this body is not
-        // needed.
-        biased;
-        () = session_ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
-        collected = timeout(config.body_timeout, collect(body.as_mut(), config.session.max_payload, &shared.counters.unread_bytes)) => {
-            collected.unwrap_or(Err(BodyError::Late))
+    let collected = {
+        let unread = &shared.counters.unread_bytes;
+        let mut collect = pin!(collect(body.as_mut(), config.session.max_payload, unread));
+        // Most bodies arrive with their heads, and need no timer.
+        match poll_fn(|cx| Poll::Ready(collect.as_mut().poll(cx))).await {
+            Poll::Ready(collected) => collected,
+            Poll::Pending => tokio::select! {
+                // The session has ended, for example because of a second POST. The rest of this
+                // body is not needed.
+                biased;
+                () = session_ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
+                collected = timeout(config.body_timeout, collect) => {
+                    collected.unwrap_or(Err(BodyError::Late))
+                }
+            },
         }
     };
     let body = match collected {

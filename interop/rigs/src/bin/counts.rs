@@ -24,7 +24,7 @@ const TABLE: [(&str, Work, u64); 7] = [
     ("ack16", Work::Echo { event: "ack", in_flight: 16 }, 8_417),
     ("cast64", Work::Cast { bytes: 64 }, 2_989),
     ("cast1k", Work::Cast { bytes: 1024 }, 3_031),
-    ("polling", Work::Polling, 50_846),
+    ("polling", Work::Polling, 49_548),
     ("connect", Work::Connect, 76_835),
 ];
 
