@@ -4,8 +4,9 @@ mod body;
 mod connection;
 mod cookies;
 mod requester;
+mod stand_in;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, task::Context, time::Duration};
 
 use bytes::Bytes;
 use engineio_parser::{Transport, payload::Payload};
@@ -13,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
-use self::connection::Connection;
+use self::connection::{Connection, IdleConnection, SendError};
 pub(super) use self::{
     body::{Body, BodyError},
     cookies::Cookies,
@@ -30,7 +31,7 @@ const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Sends requests, one at a time.
 pub(super) struct Http {
     shared: Arc<Shared>,
-    idle: Option<Connection>,
+    idle: Option<IdleConnection>,
 }
 
 impl Http {
@@ -62,7 +63,16 @@ impl Http {
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&mut self, connection: Connection) {
-        self.idle = Some(connection);
+        self.idle = Some(IdleConnection::Ready(connection));
+    }
+
+    fn has_buffers(&self) -> bool {
+        matches!(self.idle, Some(IdleConnection::Ready(_)))
+    }
+
+    /// Frees most of the memory of the connection until the next request.
+    fn shrink(&mut self, cx: &mut Context<'_>) {
+        self.idle = self.idle.take().and_then(|idle| idle.shrink(cx));
     }
 
     async fn exchange(
@@ -72,15 +82,12 @@ impl Http {
     ) -> Result<(Connection, Response<Incoming>), RequestError> {
         let mut request = self.build(sid, post)?;
         loop {
-            let mut connection = self.idle.take();
-            if let Some(idle) = &mut connection
-                // This notices if the server has closed the connection meanwhile.
-                && !idle.is_ready().await
-            {
-                connection = None;
-            }
+            let connection = match self.idle.take() {
+                Some(idle) => idle.into_ready().await,
+                None => None,
+            };
             let reused = connection.is_some();
-            let mut connection = match connection {
+            let connection = match connection {
                 Some(connection) => connection,
                 // Boxed, because a request waits much longer for its response than for this.
                 None => {
@@ -91,12 +98,10 @@ impl Http {
                 }
             };
             match connection.send(request).await {
-                Ok(response) => return self.accept(connection, response).await,
-                Err(mut error) => match error.take_message().filter(|_| reused) {
-                    // No byte of the request was sent, so the server cannot receive it twice.
-                    Some(unsent) => request = unsent,
-                    None => return Err(RequestError::broken(error.into_error())),
-                },
+                Ok((connection, response)) => return self.accept(connection, response).await,
+                // The server cannot receive it twice.
+                Err(SendError::Unsent(unsent, _)) if reused => request = *unsent,
+                Err(SendError::Unsent(_, error) | SendError::Failed(error)) => return Err(error),
             }
         }
     }

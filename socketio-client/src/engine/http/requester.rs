@@ -15,6 +15,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{Body, Connection, Http};
 use crate::engine::{config::Shared, error::RequestError};
 
+/// The time after which the next request is not expected soon. Checked when the engine is polled, at
+/// the latest when the waiting GET frees its buffers.
+const SOON: Duration = Duration::from_millis(500);
+
 type Exchange<T> = Pin<Box<dyn Future<Output = (Http, Result<T, RequestError>)> + Send>>;
 
 /// `T` is the result of a request.
@@ -60,7 +64,15 @@ impl<T> Requester<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, RequestError>> {
-        let Some(exchange) = &mut self.exchange else { return Poll::Pending };
+        let Some(exchange) = &mut self.exchange else {
+            if let Some(http) = &mut self.http
+                && http.has_buffers()
+                && self.began.elapsed() >= SOON
+            {
+                http.shrink(cx);
+            }
+            return Poll::Pending;
+        };
         let (http, result) = ready!(exchange.as_mut().poll(cx));
         self.exchange = None;
         self.http = Some(http);

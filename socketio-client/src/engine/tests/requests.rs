@@ -169,19 +169,44 @@ async fn connections_are_reused() {
     });
     let config = engine_config("http://server", &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
-    for _ in 0..20 {
-        engine.send(text("x")).unwrap();
-        message(&mut engine).await;
+    for number in 0..20 {
+        // hyper's buffers are freed after a second.
+        if number % 2 == 1 {
+            silence(&mut engine).await;
+        }
+        let content = format!("{number}{}", "x".repeat(number * 100));
+        engine.send(text(&content)).unwrap();
+        assert_eq!(message(&mut engine).await, PacketData::Text(content.into()));
     }
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 2, "one for GET, one for POST");
+}
+
+/// Drives the session for 10 s, in which only pings arrive.
+async fn silence(engine: &mut Engine) {
+    let pings = async { while matches!(event(engine).await, EngineEvent::Ping) {} };
+    assert!(tokio::time::timeout(Duration::from_secs(10), pings).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_may_close_after_each_request() {
     let network = Network::intercepted(ServerConfig::default(), |_| None).closing();
     let mut engine = open(&network, only(Transport::Polling)).await;
-    for _ in 0..20 {
+    for number in 0..20 {
+        if number % 2 == 1 {
+            silence(&mut engine).await;
+        }
         engine.send(text("x")).unwrap();
         message(&mut engine).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_silent_connection_ends_the_session() {
+    let network = Network::echo(ServerConfig::default());
+    let mut engine = open(&network, only(Transport::Polling)).await;
+    engine.send(text("x")).unwrap();
+    message(&mut engine).await;
+    silence(&mut engine).await;
+    network.cut();
+    assert_eq!(reason(&closed(&mut engine).await), CloseReason::TransportError);
 }
