@@ -151,37 +151,7 @@ impl Decoder {
     ///
     /// Returns [`WebSocketError`] if the peer violates the protocol or a limit. The caller must
     /// close the connection and not use the decoder again.
-    #[inline]
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
-        match self.take_text(input) {
-            Some(text) => Ok(Decoded::Incoming(Incoming::Message(Message::text(text)?))),
-            None => self.decode_any(input),
-        }
-    }
-
-    /// Takes the payload of a frame that is complete, masked, and a whole text message. Most frames
-    /// of clients are. Returns `None` for other frames and those that have to be refused.
-    #[inline]
-    fn take_text<'a>(&self, input: &mut &'a mut [u8]) -> Option<&'a [u8]> {
-        let (head, mask, len) = match **input {
-            [TEXT, len @ 0x80..=0xfd, a, b, c, d, ..] => (6, [a, b, c, d], usize::from(len & 0x7f)),
-            [TEXT, 0xfe, high, low, a, b, c, d, ..] => {
-                (8, [a, b, c, d], usize::from(u16::from_be_bytes([high, low])))
-            }
-            _ => return None,
-        };
-        let between_messages = self.frame.is_none() && self.message.is_none() && self.head_len == 0;
-        let is_allowed = self.masked && self.max_fragments > 0 && len <= self.max_payload;
-        if !between_messages || !is_allowed || input.len() < head + len {
-            return None;
-        }
-        let (_, payload) = take(input, head + len).split_at_mut_checked(head)?;
-        apply_mask(payload, mask);
-        Some(payload)
-    }
-
-    /// Decodes any frame.
-    fn decode_any<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Decoded<'a>, WebSocketError> {
         if let Some(frame) = &mut self.frame {
             let Some(tail) = frame.fill(input) else { return Ok(Decoded::Incomplete) };
             return match self.frame.take() {
@@ -197,6 +167,30 @@ impl Decoder {
                 Ok(Decoded::Incomplete)
             }
         }
+    }
+
+    /// Decodes the next frame like [`decode`](Self::decode) if it is complete, masked, and a whole
+    /// text message, as most frames of clients are. Returns its payload, which may not be UTF-8.
+    ///
+    /// Returns `None` and leaves `input` as it is before any other frame.
+    #[doc(hidden)]
+    #[inline]
+    pub fn decode_text<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<&'a [u8]> {
+        let (head, mask, len) = match **input {
+            [TEXT, len @ 0x80..=0xfd, a, b, c, d, ..] => (6, [a, b, c, d], usize::from(len & 0x7f)),
+            [TEXT, 0xfe, high, low, a, b, c, d, ..] => {
+                (8, [a, b, c, d], usize::from(u16::from_be_bytes([high, low])))
+            }
+            _ => return None,
+        };
+        let between_messages = self.frame.is_none() && self.message.is_none() && self.head_len == 0;
+        let is_allowed = self.masked && self.max_fragments > 0 && len <= self.max_payload;
+        if !between_messages || !is_allowed || input.len() < head + len {
+            return None;
+        }
+        let (_, payload) = take(input, head + len).split_at_mut_checked(head)?;
+        apply_mask(payload, mask);
+        Some(payload)
     }
 
     /// Returns the buffer of a payload of which at least `least` bytes are missing. The caller may
@@ -324,6 +318,7 @@ impl Decoder {
 }
 
 /// Removes the first `len` bytes.
+#[inline]
 fn take<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     let len = len.min(input.len());
     let (taken, rest) = mem::take(input).split_at_mut(len);
@@ -441,6 +436,48 @@ mod tests {
         assert_eq!(decode(&mut decoder(), &begun, 4096), too_large);
         let huge = [0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         assert_eq!(decode(&mut decoder(), &huge, 14), too_large);
+    }
+
+    #[test]
+    fn a_whole_text_frame_is_decoded_alike_on_the_short_path() {
+        let long = "x".repeat(300);
+        let texts = ["", "hello", &long].map(|text| masked(TEXT, text.as_bytes()));
+        let others = [
+            masked(TEXT, b"\xff"),
+            masked(BINARY, b"a"),
+            masked(PING, b"a"),
+            masked(0x01, b"a"),
+            masked(0xc1, b"a"),
+            masked(TEXT, &[b'x'; 200])[..9].to_vec(),
+            encode(TEXT, None, b"hello"),
+            masked(TEXT, &[b'x'; 301]),
+            vec![TEXT, 0x81],
+        ];
+        for bytes in texts.iter().chain(&others) {
+            let (mut short, mut whole) = (bytes.clone(), bytes.clone());
+            let mut input = &mut short[..];
+            let text = Decoder::of_client(300).decode_text(&mut input).map(Message::text);
+            if text.is_none() {
+                assert_eq!(input, bytes, "the input changed");
+                continue;
+            }
+            let text = text.map(|it| it.map(|it| Decoded::Incoming(Incoming::Message(it))));
+            assert_eq!(text, Some(Decoder::of_client(300).decode(&mut &mut whole[..])));
+        }
+        let is_short =
+            |bytes: &Vec<u8>| decoder().decode_text(&mut &mut bytes.clone()[..]).is_some();
+        assert!(texts.iter().all(is_short));
+        // The rest of a message, of a frame or of a header is no whole text frame.
+        for begun in [masked(0x01, b"a"), masked(TEXT, b"abc")[..8].to_vec(), vec![TEXT]] {
+            let mut decoder = decoder();
+            assert!(!matches!(
+                decoder.decode(&mut &mut begun.clone()[..]),
+                Ok(Decoded::Incoming(_))
+            ));
+            assert_eq!(decoder.decode_text(&mut &mut masked(TEXT, b"b")[..]), None);
+        }
+        let no_fragments = &mut Decoder::of_client(9).max_fragments(0);
+        assert_eq!(no_fragments.decode_text(&mut &mut masked(TEXT, b"b")[..]), None);
     }
 
     #[test]

@@ -158,6 +158,7 @@ pub fn encode(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Applies a mask, which also removes it (section 5.3). Handles eight bytes at a time.
+#[inline]
 pub fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
@@ -181,6 +182,7 @@ pub(crate) fn header_len(payload_len: usize) -> usize {
 
 /// Writes the header of an unmasked frame to the start of `out`. Returns its length.
 #[allow(clippy::indexing_slicing, reason = "every caller's buffer has room for its header")]
+#[inline]
 pub(crate) fn write_header(out: &mut [u8], first: u8, payload_len: usize) -> usize {
     out[0] = first;
     1 + write_length(&mut out[1..], payload_len)
@@ -189,6 +191,7 @@ pub(crate) fn write_header(out: &mut [u8], first: u8, payload_len: usize) -> usi
 /// Writes a length in one, three or nine bytes to the start of `out`. Returns their number. The
 /// highest bit of the first byte stays clear.
 #[allow(clippy::indexing_slicing, reason = "every caller's buffer has room for its header")]
+#[inline]
 pub(crate) fn write_length(out: &mut [u8], len: usize) -> usize {
     match len {
         0..=125 => {

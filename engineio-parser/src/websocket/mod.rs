@@ -118,8 +118,13 @@ impl<'a> Message<'a> {
     }
 
     /// Creates a text message.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`WebSocketError::InvalidUtf8`] if the payload is not UTF-8.
+    #[doc(hidden)]
     #[inline]
-    pub(super) fn text(payload: &'a [u8]) -> Result<Self, WebSocketError> {
+    pub fn text(payload: &'a [u8]) -> Result<Self, WebSocketError> {
         match std::str::from_utf8(payload) {
             Ok(text) => Ok(Self::Text(text.into())),
             Err(_) => Err(WebSocketError::InvalidUtf8),

@@ -48,7 +48,15 @@ impl Reader {
             if turn.is_over() && self.decoder.is_between_frames() {
                 return Ok(len - input.len());
             }
-            let (before, stored) = (input.len(), self.decoder.stored());
+            let before = input.len();
+            if let Some(payload) = self.decoder.decode_text(&mut input) {
+                let message = Message::text(payload)?;
+                turn.bytes(before - input.len());
+                turn.packet();
+                report(Incoming::Message(message));
+                continue;
+            }
+            let stored = self.decoder.stored();
             let decoded = self.decoder.decode(&mut input)?;
             turn.bytes(before - input.len());
             let incoming = match decoded {
