@@ -4,13 +4,13 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    Engine, EngineConfig, Handle, SendError, Stats, TurnLimits,
+    Engine, EngineConfig, Handle, Stats, TurnLimits,
     shared::{Queued, wake},
 };
 pub use crate::{
     counters,
     listen::serve_stream,
-    shared::prepared,
+    shared::{Refusal, prepared},
     stats::counting::{Counter, Gauge, saturated},
 };
 
@@ -60,22 +60,24 @@ pub use engineio_parser::internal::share;
 pub use engineio_parser::{internal::OutgoingMessage, session::Session};
 
 /// Queues a message with `send` under the lock of its session, like [`send_with`]. Counts a message
-/// that is refused because the queue is full.
+/// that is refused because the queue is full, and drops it.
 ///
 /// # Errors
 ///
 /// Returns the error of `send`.
+#[inline]
 pub fn send_message<'a>(
     handle: &Handle,
     message: OutgoingMessage<'a>,
-    send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), SendError>,
-) -> Result<(), SendError> {
+    send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     handle.send_message(message, send)
 }
 
 /// Runs `send` under the lock of a session, and then wakes the task that writes to the client. For
 /// callers whose own state has to agree with the outgoing queue. `send` must be brief, and must not
 /// use a handle.
+#[inline]
 pub fn send_with<R>(handle: &Handle, send: impl FnOnce(&mut Session) -> R) -> R {
     handle.send_with(send)
 }

@@ -206,13 +206,31 @@ impl State {
     }
 }
 
+/// The reason why a message was refused. In contrast to [`SendError`] it is small, because it
+/// contains no frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// See [`SendError::Full`].
+    Full,
+    /// See [`SendError::Closed`].
+    Closed,
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        if let SendError::Full(_) = error { Self::Full } else { Self::Closed }
+    }
+}
+
 /// Copies a large message, which is then queued without a copy under the lock of the session.
 #[inline]
-pub fn prepared(message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
-    match message {
-        OutgoingMessage::Written(_) if !message.is_small() => message.into_frames().into(),
-        message => message,
+pub fn prepared(mut message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
+    if let OutgoingMessage::Written(writer) = message
+        && !message.is_small()
+    {
+        message = OutgoingMessage::Written(writer).into_frames().into();
     }
+    message
 }
 
 #[inline]
@@ -311,24 +329,31 @@ impl Handle {
     ///
     /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
-        self.send_message(frames.into(), |session, message| session.send_message(message))
-    }
-
-    /// See [`internal::send_message`](crate::internal::send_message).
-    pub(crate) fn send_message<'a>(
-        &self,
-        message: OutgoingMessage<'a>,
-        send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), SendError>,
-    ) -> Result<(), SendError> {
-        let message = prepared(message);
-        let result = self.send_with(|session| send(session, message));
+        let message = prepared(frames.into());
+        let result = self.send_with(|session| session.send_message(message));
         if matches!(result, Err(SendError::Full(_))) {
             self.0.counters.refused.queue_full.one();
         }
         result
     }
 
+    /// See [`internal::send_message`](crate::internal::send_message).
+    #[inline]
+    pub(crate) fn send_message<'a>(
+        &self,
+        message: OutgoingMessage<'a>,
+        send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let message = prepared(message);
+        let result = self.send_with(|session| send(session, message));
+        if let Err(Refusal::Full) = result {
+            self.0.counters.refused.queue_full.one();
+        }
+        result
+    }
+
     /// See [`internal::send_with`](crate::internal::send_with).
+    #[inline]
     pub(crate) fn send_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> R {
         let (result, waker) = self.queue_with(send);
         wake(waker);
@@ -336,6 +361,7 @@ impl Handle {
     }
 
     /// See [`internal::queue_with`](crate::internal::queue_with).
+    #[inline]
     pub(crate) fn queue_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
         let mut state = self.0.lock();
         let result = send(&mut state.session);

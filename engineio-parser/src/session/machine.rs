@@ -224,6 +224,17 @@ impl Session {
         self.queue.push(message, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
     }
 
+    /// Queues a small message that can be written behind earlier ones. Returns whether it was
+    /// queued. Otherwise [`send_message`](Self::send_message) queues it or returns an error, which
+    /// takes longer, because its result is large.
+    #[doc(hidden)]
+    #[inline]
+    pub fn append_message(&mut self, message: &OutgoingMessage<'_>) -> bool {
+        let Config { max_queued_packets, max_queued_bytes, .. } = *self.config;
+        matches!(self.phase, Phase::Opening | Phase::Open)
+            && self.queue.append(message, max_queued_packets, max_queued_bytes)
+    }
+
     /// Queues a run of frames only if the queue [has room](Self::has_room). For acks and other
     /// replies, which leave the rest of the queue to events.
     ///

@@ -85,6 +85,30 @@ impl Queue {
         Ok(())
     }
 
+    /// Appends a message to packed ones that have room for it, as long as half of the queue is free.
+    /// Returns whether it was appended.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        message: &OutgoingMessage<'_>,
+        max_packets: usize,
+        max_bytes: usize,
+    ) -> bool {
+        if let OutgoingMessage::Written(writer) = message
+            && self.packs
+            && message.is_small()
+            && self.has_room(max_packets, max_bytes)
+            && let Some(Run::Packed(packed)) = self.runs.back_mut()
+            && packed.has_room()
+        {
+            packed.push(writer);
+            self.packets += 1;
+            self.bytes += message.bytes();
+            return true;
+        }
+        false
+    }
+
     /// The length of the next frame as [`Frame::polling_len`] counts it.
     pub(super) fn next_polling_len(&self, revision: Revision) -> Option<usize> {
         match self.runs.front()? {

@@ -16,8 +16,8 @@ use std::{
 };
 
 use engineio_server::{
-    CloseReason, Event, Frames, PacketData, Revision, SendError,
-    internal::{Session, saturated, send_message},
+    CloseReason, Event, Frames, PacketData, Revision,
+    internal::{Refusal, Session, saturated, send_message},
 };
 use socketio_parser::{
     Connection, Content, Output, Packet, Parser, Protocol, Violation, decode_event, is_event,
@@ -307,9 +307,11 @@ impl Driver {
     /// has no room for the packet is closed.
     fn control(&mut self, frames: Frames, sent: impl FnOnce(&mut Session)) -> bool {
         let result = send_message(&self.client.handle, frames.into(), |session, message| {
-            session.send_message(message).map(|()| sent(session))
+            session.send_message(message)?;
+            sent(session);
+            Ok(())
         });
-        if let Err(SendError::Full(_)) = result {
+        if let Err(Refusal::Full) = result {
             tracing::debug!(target: "socketio::client", "a client's queue has no room for a packet of the protocol: closing its connection");
             self.counters().events.queue_full.one();
             self.counters().events.slow_clients_closed.one();

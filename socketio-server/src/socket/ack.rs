@@ -156,7 +156,10 @@ impl Responder {
     fn send_if_room(&self, message: OutgoingMessage<'_>) -> Result<Option<Frames>, EmitError> {
         let (socket, message) = (&self.socket.0, prepared(message));
         let sent = send_with(&socket.client.handle, |session| {
-            socket.may_send(session).then(|| session.send_message_if_room(message))
+            socket.may_send(session).then(|| match session.append_message(&message) {
+                true => Ok(()),
+                false => session.send_message_if_room(message),
+            })
         });
         match sent {
             Some(Ok(())) => Ok(None),

@@ -10,8 +10,8 @@ use std::{
 
 use bytestring::ByteString;
 use engineio_server::{
-    Frames, SendError,
-    internal::{OutgoingMessage, Session, send_message, send_with},
+    Frames,
+    internal::{OutgoingMessage, Refusal, Session, send_message, send_with},
 };
 use socketio_parser::RawJson;
 use tokio::sync::Notify;
@@ -175,16 +175,19 @@ impl SocketInner {
     pub(crate) fn send(&self, message: OutgoingMessage<'_>) -> Result<(), EmitError> {
         let send = |session: &mut Session, message: OutgoingMessage<'_>| {
             if !self.may_send(session) {
-                return Err(SendError::Closed(message.into_frames()));
+                return Err(Refusal::Closed);
             }
-            session.send_message(message)
+            if session.append_message(&message) {
+                return Ok(());
+            }
+            Ok(session.send_message(message)?)
         };
         send_message(&self.client.handle, message, send).map_err(|error| match error {
-            SendError::Full(_) => {
+            Refusal::Full => {
                 self.client.counters.here().events.queue_full.one();
                 EmitError::Full
             }
-            _ => EmitError::Disconnected,
+            Refusal::Closed => EmitError::Disconnected,
         })
     }
 
