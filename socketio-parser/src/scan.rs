@@ -287,6 +287,15 @@ fn plain_short(bytes: &[u8], rest: &[u8]) -> usize {
     rest.iter().position(is_special).map_or(bytes.len(), |index| start + index)
 }
 
+/// Returns the length of the plain text at the start of a string, if a quote among the first eight
+/// bytes ends the string.
+#[inline(always)]
+pub(crate) fn plain_start(rest: &[u8]) -> Option<usize> {
+    let special = special_bytes(u64::from_le_bytes(*rest.first_chunk()?));
+    let len = special.trailing_zeros() as usize / 8;
+    (rest.get(len) == Some(&b'"') && len < 8).then_some(len)
+}
+
 /// Returns the bytes of a short text as one integer, the first byte lowest. Returns `None` if there
 /// are more than eight, or if one of them ends a run of [plain] text.
 #[inline(always)]

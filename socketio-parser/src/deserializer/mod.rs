@@ -81,6 +81,23 @@ impl<'de> JsonDeserializer<'de> {
     /// Reads the next string and returns it without its quotes.
     #[inline]
     fn string(&mut self) -> Result<Cow<'de, str>, Error> {
+        match self.short_string() {
+            Some(text) => Ok(text.into()),
+            None => self.long_string(),
+        }
+    }
+
+    /// Reads a string of less than eight bytes without escapes, as most keys are.
+    #[inline]
+    fn short_string(&mut self) -> Option<&'de str> {
+        let start = self.pos + 1;
+        let len = scan::plain_start(self.text.as_bytes().get(start..)?)?;
+        let text = self.text.get(start..start + len)?;
+        self.pos = start + len + 1;
+        Some(text)
+    }
+
+    fn long_string(&mut self) -> Result<Cow<'de, str>, Error> {
         let (text, end) = text::string(self.text, self.pos + 1).ok_or_else(invalid)?;
         self.pos = end;
         Ok(text)
@@ -93,6 +110,7 @@ impl<'de> JsonDeserializer<'de> {
         self.text.get(start..self.pos).ok_or_else(invalid)
     }
 
+    #[inline]
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
         let start = self.pos;
         let bytes = self.text.as_bytes();
@@ -403,6 +421,7 @@ struct Members<'a, 'de>(&'a mut JsonDeserializer<'de>);
 impl<'de> MapAccess<'de> for Members<'_, 'de> {
     type Error = Error;
 
+    #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
@@ -414,6 +433,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
         seed.deserialize(Key(key)).map(Some)
     }
 
+    #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         if self.0.peek()? != b':' {
             return Err(invalid());
