@@ -264,6 +264,7 @@ pub enum Unstarted {
 /// Returns an error if an argument cannot be extracted, or if the handler panics before it returns
 /// a future.
 #[doc(hidden)]
+#[inline]
 pub fn start_caught<C: HandlerContext>(
     handler: &ErasedHandler<C>,
     context: &mut C,

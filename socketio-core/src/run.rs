@@ -29,6 +29,7 @@ pub enum Step<T = ()> {
 }
 
 /// Polls the future of a handler.
+#[inline]
 pub fn poll_caught<T>(future: &mut HandlerFuture<T>, cx: &mut Context<'_>) -> Step<T> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Step::Pending,

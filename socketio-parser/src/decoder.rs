@@ -165,7 +165,10 @@ pub fn decode_event(
     limits: &Limits,
 ) -> Result<(Nsp, Option<AckId>, Args), DecodeError> {
     let mut pos = 1;
-    let nsp = namespace(&text, &mut pos, limits)?;
+    let nsp = match text.as_bytes().get(pos) {
+        Some(b'/') => namespace(&text, &mut pos, limits)?,
+        _ => Nsp::root(),
+    };
     let id = ack_id(&text, &mut pos)?;
     let args = if pos >= text.len() { Args::none() } else { Args::read(text, pos, true, limits)? };
     Ok((nsp, id, args))

@@ -450,6 +450,7 @@ pub(crate) fn append(json: &mut Vec<u8>, item: &[u8]) {
 }
 
 /// Writes the type, number of attachments, namespace and ack id.
+#[inline]
 fn write_head(
     out: &mut FrameWriter,
     kind: PacketType,

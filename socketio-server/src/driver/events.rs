@@ -42,6 +42,7 @@ impl Waiting {
 
 impl Driver {
     /// Handles an event from the client, in the namespace at this position.
+    #[inline]
     pub(super) fn handle_event(
         &mut self,
         at: usize,
@@ -80,7 +81,7 @@ impl Driver {
 
     /// Starts the handlers of an event. Most sockets have no handlers of their own, and most
     /// namespaces none of all events.
-    #[inline]
+    #[inline(always)]
     fn start_event(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
         let responder = id.map(|id| Responder::new(socket.clone(), id));
         let table = self.take_table(socket.namespace());
@@ -129,6 +130,7 @@ impl Driver {
         self.table = Some(table);
     }
 
+    #[inline(always)]
     fn run_handlers(&mut self, table: &Table, context: EventContext, cx: &mut Context<'_>) {
         let event = context.args.event();
         let own = context.socket.0.with_handlers(|own| own.events.find(event));

@@ -99,6 +99,7 @@ impl Running {
 
 impl Driver {
     /// Starts a handler. Its context becomes a [`Call`] only if it does not finish at once.
+    #[inline]
     pub(super) fn run<C: handlers::Context>(
         &mut self,
         span: Span,
