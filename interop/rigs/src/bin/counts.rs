@@ -18,12 +18,15 @@ use engineio_parser::websocket::{TEXT, encode};
 
 /// Instructions in user space per message, per delivery of a broadcast, or per connection. With
 /// rustc 1.95 on x86-64.
-const TABLE: [(&str, Work, u64); 7] = [
-    ("echo1", Work::Echo { event: "echo", in_flight: 1 }, 12_701),
-    ("echo16", Work::Echo { event: "echo", in_flight: 16 }, 8_226),
-    ("ack16", Work::Echo { event: "ack", in_flight: 16 }, 8_417),
-    ("cast64", Work::Cast { bytes: 64 }, 2_989),
-    ("cast1k", Work::Cast { bytes: 1024 }, 3_031),
+const TABLE: [(&str, Work, u64); 10] = [
+    ("echo1", Work::Echo { event: "echo", in_flight: 1, variant: "" }, 11_753),
+    ("echo16", Work::Echo { event: "echo", in_flight: 16, variant: "" }, 7_026),
+    ("typed16", Work::Echo { event: "echo", in_flight: 16, variant: "TYPED" }, 5_544),
+    ("raw16", Work::Echo { event: "echo", in_flight: 16, variant: "RAW" }, 4_977),
+    ("ack16", Work::Echo { event: "ack", in_flight: 16, variant: "" }, 7_317),
+    ("typedack16", Work::Echo { event: "ack", in_flight: 16, variant: "TYPED" }, 5_797),
+    ("cast64", Work::Cast { bytes: 64 }, 2_993),
+    ("cast1k", Work::Cast { bytes: 1024 }, 3_027),
     ("polling", Work::Polling, 49_548),
     ("connect", Work::Connect, 76_835),
 ];
@@ -36,8 +39,16 @@ const RECIPIENTS: u64 = 100;
 
 #[derive(Clone, Copy)]
 enum Work {
-    Echo { event: &'static str, in_flight: u64 },
-    Cast { bytes: usize },
+    /// Events that are returned. `variant` is the variable of the server that changes the type of the
+    /// arguments, or empty.
+    Echo {
+        event: &'static str,
+        in_flight: u64,
+        variant: &'static str,
+    },
+    Cast {
+        bytes: usize,
+    },
     Polling,
     Connect,
 }
@@ -76,7 +87,12 @@ fn per_unit(work: Work) -> Result<f64> {
 fn run(work: Work, times: u64) -> Result<(u64, u64)> {
     let server = env::current_exe()?.with_file_name("bench");
     let out = env::temp_dir().join(format!("counts-{}.out", std::process::id()));
-    let mut child = Command::new("valgrind")
+    let variant = if let Work::Echo { variant, .. } = work { variant } else { "" };
+    let mut command = Command::new("valgrind");
+    if !variant.is_empty() {
+        command.env(variant, "1");
+    }
+    let mut child = command
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(server)
@@ -108,7 +124,7 @@ fn port_of(child: &mut Child) -> Result<u16> {
 fn perform(work: Work, port: u16, times: u64) -> Result<u64> {
     let text = |bytes| "x".repeat(bytes);
     match work {
-        Work::Echo { event, in_flight } => {
+        Work::Echo { event, in_flight, .. } => {
             let id = if event == "ack" { "1" } else { "" };
             let argument = format!(r#"{{"id":10000000,"text":"{}"}}"#, text(52));
             let message = frame(&format!(r#"42{id}["{event}",{argument}]"#), in_flight);
