@@ -14,12 +14,12 @@ use crate::{
     config::{ClientConfig, SocketConfig},
     driver::Driver,
     engine::EngineConfig,
-    error::{ClientError, ConnectError, DisconnectReason},
+    error::ClientError,
     manager_event::ManagerEvent,
     reconnection::Reconnection,
     registration::Registration,
-    shared::{ManagerListener, Shared, Status},
-    socket::{NamespaceSlot, Socket},
+    shared::{ManagerListener, Shared},
+    socket::Socket,
     url::Target,
 };
 
@@ -179,16 +179,7 @@ impl Manager {
 
     fn find_or_add(&self, nsp: Nsp, config: SocketConfig) -> Socket {
         let shared = self.shared();
-        let slot = {
-            let mut state = shared.state();
-            let known = state.slots.iter().find(|slot| *slot.nsp() == nsp).cloned();
-            known.unwrap_or_else(|| {
-                let slot = Arc::new(NamespaceSlot::new(nsp, config, shared.config().parser));
-                state.slots.push(slot.clone());
-                slot
-            })
-        };
-        let socket = Socket::new(slot, self.clone());
+        let socket = Socket::new(shared.find_or_add(nsp, config), self.clone());
         if shared.config().auto_connect && !socket.is_active() {
             socket.open();
         }
@@ -197,7 +188,7 @@ impl Manager {
 
     /// Returns whether this namespace has a socket.
     pub(crate) fn has(&self, nsp: &Nsp) -> bool {
-        self.shared().state().slots.iter().any(|slot| slot.nsp() == nsp)
+        self.shared().has(nsp)
     }
 
     /// Adds a listener for events of the connection. The connection's task calls it, so it should
@@ -234,14 +225,7 @@ impl Manager {
 
     /// Opens the connection, unless it is open or opening. [`Socket::connect`] does so as well.
     pub fn open(&self) {
-        {
-            let mut state = self.shared().state();
-            state.request.open();
-            if matches!(state.status, Status::Idle) {
-                state.status = Status::Busy;
-            }
-        }
-        self.shared().signal().request_made();
+        self.shared().request_open();
     }
 
     /// Closes the connection. The connection opens again when a socket connects or
@@ -252,22 +236,7 @@ impl Manager {
     /// [`close_timeout`](ClientConfig::close_timeout). Events still unsent after that time are
     /// lost. Events that are emitted after this call wait for the next connection.
     pub fn close(&self) {
-        let mut connecting = Vec::new();
-        {
-            let mut state = self.shared().state();
-            state.request.close();
-            // Under the lock, because the connection's task must not handle `close` before all
-            // sockets are marked.
-            for slot in &state.slots {
-                connecting.append(&mut slot.disconnect());
-            }
-        }
-        // Fails pending `connect` calls here, so that calls from now on wait for the next
-        // connection.
-        for waiting in connecting {
-            let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
-        }
-        self.shared().signal().request_made();
+        self.shared().request_close();
     }
 
     /// Tells the client that the network has changed, for example because a phone left the Wi-Fi.
@@ -294,8 +263,7 @@ impl Manager {
     /// # Ok(()) }
     /// ```
     pub fn network_changed(&self) {
-        self.shared().state().network_changed = true;
-        self.shared().signal().request_made();
+        self.shared().network_changed();
     }
 
     /// Waits until there is no connection, not even a closing one. By then the events emitted
@@ -329,18 +297,12 @@ impl Manager {
 
     /// Returns the id of the Engine.IO session while the connection is open.
     pub fn engine_id(&self) -> Option<String> {
-        match &self.shared().state().status {
-            Status::Open { sid, .. } => Some(sid.clone()),
-            Status::Idle | Status::Busy => None,
-        }
+        self.shared().open_session().map(|(sid, _)| sid.to_string())
     }
 
     /// Returns the transport in use while the connection is open.
     pub fn transport(&self) -> Option<Transport> {
-        match self.shared().state().status {
-            Status::Open { transport, .. } => Some(transport),
-            Status::Idle | Status::Busy => None,
-        }
+        self.shared().open_session().map(|(_, transport)| transport)
     }
 
     /// Returns the reconnection policy.
@@ -350,13 +312,12 @@ impl Manager {
 
     /// Changes the reconnection policy, from the next attempt on.
     pub fn set_reconnection(&self, reconnection: Reconnection) {
-        self.shared().state().reconnection = reconnection;
-        self.shared().signal().request_made();
+        self.shared().set_reconnection(reconnection);
     }
 
     /// Changes [`connect_timeout`](ClientConfig::connect_timeout), from the next attempt on.
     pub fn set_connect_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.shared().state().connect_timeout = timeout.into();
+        self.shared().set_connect_timeout(timeout.into());
     }
 }
 

@@ -8,12 +8,13 @@ use std::{
 
 use engineio_parser::{Frames, Transport};
 use socketio_core::{Listener, ListenerId};
+use socketio_parser::Nsp;
 use tokio::sync::Notify;
 
 use crate::{
-    config::ClientConfig,
+    config::{ClientConfig, SocketConfig},
     driver::Signal,
-    error::EmitError,
+    error::{ConnectError, DisconnectReason, EmitError},
     manager::{Manager, WeakManager},
     manager_event::ManagerEvent,
     reconnection::Reconnection,
@@ -45,25 +46,34 @@ pub(crate) struct Shared {
 pub(crate) type ManagerListener = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
 
 /// The part of the state that changes together.
-pub(crate) struct ManagerState {
-    pub(crate) slots: Vec<Arc<NamespaceSlot>>,
+struct ManagerState {
+    slots: Vec<Arc<NamespaceSlot>>,
     /// Whether the application has reported a change of the network.
-    pub(crate) network_changed: bool,
-    pub(crate) reconnection: Reconnection,
-    pub(crate) connect_timeout: Option<Duration>,
+    network_changed: bool,
+    reconnection: Reconnection,
+    connect_timeout: Option<Duration>,
     /// Whether the connection should be open.
-    pub(crate) request: Request,
-    pub(crate) status: Status,
+    request: Request,
+    status: Status,
+}
+
+/// The requests of a connection's handles since the last call.
+pub(crate) struct ManagerRequests {
+    /// Whether the connection is to be closed.
+    pub(crate) close: bool,
+    pub(crate) network_changed: bool,
+    /// The namespaces that were added.
+    pub(crate) added: Vec<Arc<NamespaceSlot>>,
 }
 
 /// The state of the connection, as its handles see it.
-pub(crate) enum Status {
+enum Status {
     /// There is no connection, and none is requested.
     Idle,
     /// The connection is requested, opening, closing, or waiting for the next attempt.
     Busy,
     /// The session is open.
-    Open { sid: String, transport: Transport },
+    Open { sid: Arc<str>, transport: Transport },
 }
 
 impl Shared {
@@ -102,21 +112,114 @@ impl Shared {
         self.manager.upgrade()
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, ManagerState> {
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
         lock(&self.state)
+    }
+
+    /// Returns a namespace, created with the given options if it does not exist.
+    pub(crate) fn find_or_add(&self, nsp: Nsp, config: SocketConfig) -> Arc<NamespaceSlot> {
+        let mut state = self.state();
+        let known = state.slots.iter().find(|slot| *slot.nsp() == nsp).cloned();
+        known.unwrap_or_else(|| {
+            let slot = Arc::new(NamespaceSlot::new(nsp, config, self.config.parser));
+            state.slots.push(slot.clone());
+            slot
+        })
+    }
+
+    pub(crate) fn has(&self, nsp: &Nsp) -> bool {
+        self.state().slots.iter().any(|slot| slot.nsp() == nsp)
     }
 
     pub(crate) fn request(&self) -> Request {
         self.state().request
     }
 
+    /// Requests that the connection is opened.
+    pub(crate) fn request_open(&self) {
+        {
+            let mut state = self.state();
+            state.request.open();
+            if matches!(state.status, Status::Idle) {
+                state.status = Status::Busy;
+            }
+        }
+        self.signal.request_made();
+    }
+
+    /// Requests that the connection is closed. Its sockets are disconnected, and callers that wait
+    /// for them fail.
+    pub(crate) fn request_close(&self) {
+        let mut connecting = Vec::new();
+        {
+            let mut state = self.state();
+            state.request.close();
+            // Under the lock, because the connection's task must not handle `close` before all
+            // sockets are marked.
+            for slot in &state.slots {
+                connecting.append(&mut slot.disconnect());
+            }
+        }
+        // Fails pending `connect` calls here, so that calls from now on wait for the next
+        // connection.
+        for waiting in connecting {
+            let _ = waiting.send(Err(ConnectError::Closed(DisconnectReason::ForcedClose)));
+        }
+        self.signal.request_made();
+    }
+
+    /// Records that the network has changed.
+    pub(crate) fn network_changed(&self) {
+        self.state().network_changed = true;
+        self.signal.request_made();
+    }
+
+    /// Takes the requests of the handles. The first `known` namespaces are not returned.
+    pub(crate) fn take_requests(&self, known: usize) -> ManagerRequests {
+        let mut state = self.state();
+        ManagerRequests {
+            close: state.request.take_close(),
+            network_changed: std::mem::take(&mut state.network_changed),
+            added: state.slots.iter().skip(known).cloned().collect(),
+        }
+    }
+
+    /// Connects a socket with `connect`, unless the connection is to be closed. The lock is held,
+    /// because [`request_close`](Self::request_close) must find the socket either connected or not
+    /// granted.
+    pub(crate) fn connect_socket<R>(&self, connect: impl FnOnce() -> Option<R>) -> Option<R> {
+        let state = self.state();
+        if state.request.is_closing() { None } else { connect() }
+    }
+
     pub(crate) fn reconnection(&self) -> Reconnection {
         self.state().reconnection.clone()
     }
 
+    pub(crate) fn set_reconnection(&self, reconnection: Reconnection) {
+        self.state().reconnection = reconnection;
+        self.signal.request_made();
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.state().connect_timeout
+    }
+
+    pub(crate) fn set_connect_timeout(&self, timeout: Option<Duration>) {
+        self.state().connect_timeout = timeout;
+    }
+
+    /// Returns the id and the transport of the open session.
+    pub(crate) fn open_session(&self) -> Option<(Arc<str>, Transport)> {
+        match &self.state().status {
+            Status::Open { sid, transport } => Some((sid.clone(), *transport)),
+            Status::Idle | Status::Busy => None,
+        }
+    }
+
     /// Records the open session.
     pub(crate) fn session_opened(&self, sid: &str, transport: Transport) {
-        self.state().status = Status::Open { sid: sid.to_owned(), transport };
+        self.state().status = Status::Open { sid: sid.into(), transport };
     }
 
     /// Records that no session is open.

@@ -163,24 +163,21 @@ impl Driver {
             return self.close_if_idle(None);
         };
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
-        // Under the lock, because `close` must find the socket either connected or not granted.
-        let state = self.shared.state();
-        // The manager was closed meanwhile. The next round handles that.
-        if state.request.is_closing() {
-            return;
-        }
-        // A connected client gets another session if the present one came with the late response to
-        // an earlier CONNECT.
-        let known = matches!(namespace.phase, Phase::Joined) && namespace.slot.has_id(&sid);
-        let recovered = pid.is_some() && pid == namespace.pid;
-        if !recovered {
-            namespace.offset = None;
-        }
-        namespace.pid = pid;
-        namespace.withdrawn = false;
-        // If the socket was disconnected meanwhile, the next round handles that.
-        let Some(waiting) = namespace.slot.joined(sid, recovered) else { return };
-        drop(state);
+        let joined = self.shared.connect_socket(|| {
+            // A connected client gets another session if the present one came with the late
+            // response to an earlier CONNECT.
+            let known = matches!(namespace.phase, Phase::Joined) && namespace.slot.has_id(&sid);
+            let recovered = pid.is_some() && pid == namespace.pid;
+            if !recovered {
+                namespace.offset = None;
+            }
+            namespace.pid = pid;
+            namespace.withdrawn = false;
+            Some((known, namespace.slot.joined(sid, recovered)?))
+        });
+        // If the manager was closed or the socket was disconnected meanwhile, the next round
+        // handles that.
+        let Some((known, waiting)) = joined else { return };
         namespace.phase = Phase::Joined;
         self.changes.packets = true;
         let early_events = std::mem::take(&mut namespace.early_events);

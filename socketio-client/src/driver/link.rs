@@ -34,7 +34,7 @@ impl Driver {
     /// Starts opening the connection.
     pub(super) fn open(&mut self) {
         let mut config = self.engine.clone();
-        config.timeout = self.shared.state().connect_timeout;
+        config.timeout = self.shared.connect_timeout();
         self.link = Link::Opening {
             future: Box::pin(async move { Engine::open(&config).await }),
             deadline: self.connect_deadline(),
@@ -42,8 +42,7 @@ impl Driver {
     }
 
     pub(super) fn connect_deadline(&self) -> Option<Instant> {
-        let timeout = self.shared.state().connect_timeout;
-        timeout.and_then(|timeout| now().checked_add(timeout))
+        self.shared.connect_timeout().and_then(|timeout| now().checked_add(timeout))
     }
 
     /// Polls the connection. Returns whether something happened.

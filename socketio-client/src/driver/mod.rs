@@ -70,7 +70,7 @@ use crate::{
     engine::{Engine, EngineConfig, EngineError},
     error::DisconnectReason,
     reconnection::Backoff,
-    shared::Shared,
+    shared::{ManagerRequests, Shared},
     socket::{NamespaceSlot, Responder, SlotRequests, Waiter, handlers::HandlerFuture},
     time::Timer,
 };
@@ -223,12 +223,8 @@ impl Driver {
             return false;
         }
         self.changes.packets = true;
-        let (close, network_changed, added) = {
-            let mut state = self.shared.state();
-            let added: Vec<_> = state.slots.iter().skip(self.namespaces.len()).cloned().collect();
-            let network_changed = std::mem::take(&mut state.network_changed);
-            (state.request.take_close(), network_changed, added)
-        };
+        let ManagerRequests { close, network_changed, added } =
+            self.shared.take_requests(self.namespaces.len());
         let mut progressed = close || network_changed || !added.is_empty();
         if self.namespaces.is_empty() {
             // Most connections have one namespace.
@@ -306,7 +302,7 @@ impl Driver {
     /// Ends the driver after the last handle was dropped. Queued events are sent; nothing else
     /// happens.
     fn stop(&mut self) {
-        if self.shared.state().request.take_close() {
+        if self.shared.take_requests(self.namespaces.len()).close {
             self.close_connection(DisconnectReason::ForcedClose, None);
         }
         for index in 0..self.namespaces.len() {
