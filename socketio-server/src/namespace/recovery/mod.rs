@@ -32,7 +32,7 @@
 //! Each is held by the tests named below it. `cargo xtask tidy` checks that these exist.
 //!
 //! 1. *One order.* The lock of the log is held while an event gets its position and is queued for its
-//!    recipients. What a client gets is therefore a subsequence of the log, whoever sends.
+//!    recipients. What a client gets is therefore a subsequence of the log, whichever task sends.
 //!    `recovery_loses_no_event_with_several_senders`,
 //!    `broadcasts_of_other_nodes_are_recovered_once_and_in_order`,
 //!    `an_event_that_could_not_be_logged_overtakes_no_earlier_event`

@@ -1,5 +1,5 @@
-//! A namespace's membership in the cluster: what it publishes, requests and awaits. It does not
-//! know sockets. Its task (`node.rs`) does.
+//! A namespace's membership in the cluster: its messages and requests to other nodes, and the
+//! replies. It does not know sockets. Its task (`node.rs`) does.
 
 #[cfg(all(test, shuttle))]
 mod models;

@@ -98,7 +98,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
         let mut joined =
             pin!(caught(async { node.membership.adapter.join(member, node.clone()).await }));
         let joined = loop {
-            // Nor are they held up by an adapter that hangs.
+            // Events that wait for the log are not held up by an adapter that hangs.
             match tokio::time::timeout(node.membership.request_timeout(), &mut joined).await {
                 Ok(joined) => break joined,
                 Err(_) => node.deliver_waiting(),
@@ -111,7 +111,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
                 if node.warnings.is_new(&error) {
                     tracing::warn!(target: "socketio::cluster", %nsp, %error, "cannot join the cluster: retrying");
                 }
-                // Events that wait for the log are not held up by a long pause.
+                // A long pause does not hold them up either.
                 let mut rest = pause;
                 while !rest.is_zero() {
                     node.deliver_waiting();
@@ -310,6 +310,20 @@ fn deliver(namespace: &Namespace, body: Body, offset: Option<&Offset>) {
     }
 }
 
+/// Delivers an event of any node at its position in the log. A volatile event has none, and is
+/// delivered at once.
+fn deliver_logged(namespace: &Namespace, body: Body, offset: &Offset) {
+    match (body, namespace.0.delivery.engine_log()) {
+        (Body::Broadcast { args, selection, .. }, Some(engine)) if !selection.flags.volatile => {
+            let broadcast = Broadcast::on_this_node(namespace, selection);
+            if let Err(error) = broadcast.deliver_at(engine.log(), offset, args.event(), &args) {
+                tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
+            }
+        }
+        (body, _) => deliver(namespace, body, Some(offset)),
+    }
+}
+
 /// Delivers the events below a number that the log has accepted and not returned.
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
     for (number, (event, offset)) in order.take_late(number) {
@@ -345,21 +359,6 @@ impl Node {
         }
     }
 
-    /// Delivers an event of any node at its position in the log. Returns whether it belongs to the
-    /// log.
-    fn deliver_logged(&self, namespace: &Namespace, body: &Body, offset: &Offset) -> bool {
-        let Body::Broadcast { args, selection, request: None } = body else { return false };
-        let Some(engine) = namespace.0.delivery.engine_log() else { return false };
-        if selection.flags.volatile {
-            return false;
-        }
-        let broadcast = Broadcast::on_this_node(namespace, selection.clone());
-        if let Err(error) = broadcast.deliver_at(engine.log(), offset, args.event(), args) {
-            tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
-        }
-        true
-    }
-
     /// Hands a session over to the node that its client has returned to.
     fn release_session(
         &self,
@@ -376,11 +375,11 @@ impl Node {
     }
 
     fn execute(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
-        if offset.is_some_and(|offset| self.deliver_logged(namespace, &body, offset)) {
-            return;
-        }
         match body {
-            Body::Broadcast { request: None, .. } => deliver(namespace, body, offset),
+            Body::Broadcast { request: None, .. } => match offset {
+                Some(offset) => deliver_logged(namespace, body, offset),
+                None => deliver(namespace, body, None),
+            },
             Body::Broadcast { args, selection, request: Some(request) } => {
                 let relay = || Relay {
                     membership: self.membership.clone(),
@@ -437,7 +436,8 @@ impl Inbox for Node {
             // The log has skipped these events.
             order.settle(number);
             deliver_late(&namespace, order, number);
-            if is_due && self.deliver_logged(&namespace, &message.body, &offset) {
+            if is_due {
+                deliver_logged(&namespace, message.body, &offset);
                 order.finish(number);
             }
             return;
