@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
@@ -48,19 +49,19 @@ struct Step {
 }
 
 pub(super) fn main(workspace: &Workspace, options: &Options) -> Result<ExitCode, String> {
-    let run = match &options.from {
-        Some(path) => {
-            let text = fs::read_to_string(path);
-            let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?
-        }
+    let mut run = match &options.from {
+        Some(path) => Run::load(path)?,
         None => measure(workspace, options)?,
     };
+    let documented = workspace.root.join(JSON);
+    if options.write && documented.exists() {
+        run = Run::load(&documented)?.with(run);
+    }
     let json = serde_json::to_string_pretty(&run).map_err(|error| error.to_string())? + "\n";
     write(&workspace.target("bench/million.json"), &json)?;
     println!("\n{}", run.markdown());
     if options.write {
-        write(&workspace.root.join(JSON), &json)?;
+        write(&documented, &json)?;
         write(&workspace.root.join(CHART), &run.chart())?;
         let image = "![Memory per client, and CPU time for heartbeats, by the number of clients]";
         let text = format!("{image}(performance/million.svg)\n\n{}", run.markdown());
@@ -190,6 +191,36 @@ fn room(clients: usize, bytes_per_client: f64) -> Result<(), String> {
 }
 
 impl Run {
+    fn load(path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Replaces the figures of the servers that a newer run has measured.
+    fn with(mut self, newer: Self) -> Self {
+        let is_newer = |server: &str| newer.steps.iter().any(|step| step.server == server);
+        self.steps.retain(|step| !is_newer(&step.server));
+        // A title may begin with that of another server: "socketioxide, tuned".
+        self.ends.retain(|end| {
+            let named = PROGRAMS.iter().filter(|program| end.starts_with(program.title));
+            let program = named.max_by_key(|program| program.title.len());
+            !program.is_some_and(|program| is_newer(program.name))
+        });
+        if self.steps.is_empty() || self.run == newer.run {
+            self.run = newer.run;
+        } else {
+            let mut titles: Vec<_> = newer.steps.iter().map(Self::title).collect();
+            titles.dedup();
+            self.run = format!("{}. {}: {}", self.run, titles.join(", "), newer.run);
+        }
+        self.steps.extend(newer.steps);
+        self.ends.extend(newer.ends);
+        let order = |step: &Step| PROGRAMS.iter().position(|it| it.name == step.server);
+        self.steps.sort_by_key(order);
+        self
+    }
+
     fn end(&mut self, server: Program, clients: usize, why: &str) {
         let end = format!("{}, {} clients: {why}", server.title, grouped(clients));
         println!("{end}");
@@ -248,6 +279,18 @@ impl Run {
                 rounded(figure("/leave_cpu_us")),
             );
         }
+        for step in &self.steps {
+            let seconds = number(&step.figures, "/pressure_seconds");
+            if seconds > 0.0 {
+                let clients = grouped(number(&step.figures, "/clients") as usize);
+                let _ = writeln!(
+                    text,
+                    "\nThe kernel was short of memory for TCP (`net.ipv4.tcp_mem`) for {} s: {}, {clients} clients.",
+                    rounded(seconds),
+                    Self::title(step),
+                );
+            }
+        }
         if !self.ends.is_empty() {
             text += "\nThe steps ended for these reasons:\n\n";
         }
@@ -289,7 +332,7 @@ mod tests {
     fn the_page_shows_each_step_and_the_reason_of_the_last() {
         let figures = json!({
             "clients": 100_000, "processes": 1, "tables": 7, "rss_per_client": 4000.4, "heartbeat_cpu_percent": 1.5,
-            "broadcast": { "p99_ms": 250.0 },
+            "broadcast": { "p99_ms": 250.0 }, "pressure_seconds": 12.0,
         });
         let mut run = Run { run: "one day".to_owned(), steps: Vec::new(), ends: Vec::new() };
         run.steps.push(Step { server: "ours".to_owned(), figures });
@@ -297,7 +340,30 @@ mod tests {
         let text = run.markdown();
         assert!(text.contains("| this project | 100 000 / 1 / 7 | 0 | 4000 |"), "{text}");
         assert!(text.contains("- this project, 1 000 000 clients: no memory"), "{text}");
+        assert!(text.contains("for 12.0 s: this project, 100 000 clients"), "{text}");
         assert!(run.chart().contains("100 k"), "{}", run.chart());
+    }
+
+    #[test]
+    fn a_run_replaces_the_figures_of_its_servers_only() {
+        let run = |run: &str, server: &str, clients: u64| Run {
+            run: run.to_owned(),
+            steps: vec![Step { server: server.to_owned(), figures: json!({ "clients": clients }) }],
+            ends: Vec::new(),
+        };
+        let mut before = run("one day", "node", 1000).with(run("one day", "ours", 2000));
+        let find = |name: &str| PROGRAMS.into_iter().find(|it| it.name == name).unwrap();
+        before.end(find("socketioxide-tuned"), 9, "no memory");
+        before.end(find("node"), 8, "no memory");
+
+        let after = before.with(run("next day", "node", 3000));
+        let text = after.markdown();
+        let row = |title: &str, clients| format!("| {title} | {} /", grouped(clients));
+        assert!(text.contains(&row("this project", 2000)), "{text}");
+        assert!(text.contains(&row("Node", 3000)), "{text}");
+        assert!(!text.contains(&row("Node", 1000)) && !text.contains("Node, 8 clients"), "{text}");
+        assert!(text.contains("tuned, 9 clients: no memory"), "{text}");
+        assert!(text.starts_with("one day. Node: next day.\n"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod crowd;
 use std::{
     env,
     error::Error,
-    io,
+    fs, io,
     process::ExitCode,
     sync::mpsc::{self, Receiver, Sender},
     thread,
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
 
 fn run(servers: &Servers, wanted: usize, seconds: u64) -> Result<Value, Box<dyn Error>> {
     let before = Memory::read(servers)?;
+    let pressure = memory_pressure()?;
     let crowds = Crowds::start(servers)?;
 
     let (began, cpu) = (Instant::now(), servers.cpu()?);
@@ -107,6 +108,7 @@ fn run(servers: &Servers, wanted: usize, seconds: u64) -> Result<Value, Box<dyn 
     let leave = began.elapsed();
     let leave_cpu = servers.cpu()? - cpu;
     thread::sleep(PAUSE);
+    let pressure = memory_pressure()?.saturating_sub(pressure);
 
     let per_client = |kib: u64| (kib * 1024) as f64 / clients as f64;
     let micros = |nanos: u64| nanos as f64 / 1e3 / clients as f64;
@@ -134,6 +136,7 @@ fn run(servers: &Servers, wanted: usize, seconds: u64) -> Result<Value, Box<dyn 
         },
         "leave_seconds": leave.as_secs_f64(),
         "leave_cpu_us": micros(leave_cpu),
+        "pressure_seconds": pressure as f64 / 1e3,
     }))
 }
 
@@ -255,6 +258,16 @@ impl Memory {
             sockets: sockets()?,
         })
     }
+}
+
+/// Returns for how many milliseconds the kernel was short of memory for TCP (`net.ipv4.tcp_mem`).
+fn memory_pressure() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/net/netstat")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let names = lines.next().unwrap_or_default().split_whitespace();
+    let mut counters = names.zip(lines.next().unwrap_or_default().split_whitespace());
+    let counter = counters.find(|(name, _)| *name == "TCPMemoryPressuresChrono");
+    Ok(counter.and_then(|(_, value)| value.parse().ok()).unwrap_or_default())
 }
 
 fn sockets() -> io::Result<u64> {
