@@ -27,32 +27,33 @@ pub struct PeerAddr(pub SocketAddr);
 pub struct Secure;
 
 /// Names of headers that are stored as one byte, their index plus 128. Other names are stored as
-/// they are, in ASCII.
+/// they are, in ASCII. Those that most WebSocket clients send come first, because a name is searched
+/// from the beginning.
 static SHORT_NAMES: [HeaderName; 24] = [
-    header::ACCEPT,
+    header::HOST,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::USER_AGENT,
+    header::ORIGIN,
+    header::COOKIE,
     header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
-    header::AUTHORIZATION,
     header::CACHE_CONTROL,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::COOKIE,
-    header::DNT,
-    header::FORWARDED,
-    header::HOST,
-    header::ORIGIN,
     header::PRAGMA,
+    header::ACCEPT,
     header::REFERER,
-    header::SEC_WEBSOCKET_EXTENSIONS,
-    header::SEC_WEBSOCKET_KEY,
-    header::SEC_WEBSOCKET_PROTOCOL,
-    header::SEC_WEBSOCKET_VERSION,
-    header::UPGRADE,
-    header::USER_AGENT,
     HeaderName::from_static("sec-fetch-dest"),
     HeaderName::from_static("sec-fetch-mode"),
     HeaderName::from_static("sec-fetch-site"),
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::DNT,
+    header::FORWARDED,
+    header::SEC_WEBSOCKET_PROTOCOL,
 ];
 
 /// The request that opened a session.
