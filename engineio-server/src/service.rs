@@ -71,8 +71,10 @@ where
         if self.engine.matches(request.uri().path()) {
             let engine = self.engine.clone();
             let (mut parts, body) = request.into_parts();
+            let mut body = Some(body);
             Box::pin(async move {
-                Ok(engine.handle_parts(&mut parts, body).await.map(ServiceBody::engine))
+                let response = engine.handle_parts(&mut parts, &mut body).await;
+                Ok(response.map(ServiceBody::engine))
             })
         } else {
             let response = self.inner.call(request);

@@ -49,7 +49,7 @@ pub(crate) async fn poll(
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     }
     // The HTTP server drops this future if the client disconnects.
-    let waiting = RequestGuard { shared: &shared, on_drop: Input::PollAborted, armed: true };
+    let waiting = RequestGuard { shared: &shared, kind: RequestKind::Poll, armed: true };
     let frames = poll_fn(|cx| {
         let mut state = shared.lock();
         if state.session.has_transmit(Transport::Polling) {
@@ -144,7 +144,7 @@ where
         }
         Err(_) => return Err(Refused::bad_request(ErrorContext::TransportMismatch)),
     };
-    let reading = RequestGuard { shared: &shared, on_drop: Input::PushAborted, armed: true };
+    let reading = RequestGuard { shared: &shared, kind: RequestKind::Push, armed: true };
     let binary = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(BINARY.as_bytes()));
@@ -159,15 +159,21 @@ where
         // Most bodies arrive with their heads, and need no timer.
         match poll_fn(|cx| Poll::Ready(collect.as_mut().poll(cx))).await {
             Poll::Ready(collected) => collected,
-            Poll::Pending => tokio::select! {
-                // The session has ended, for example because of a second POST. The rest of this
-                // body is not needed.
-                biased;
-                () = session_ended(&shared) => return Ok(empty(StatusCode::BAD_REQUEST)),
-                collected = timeout(config.body_timeout, collect) => {
-                    collected.unwrap_or(Err(BodyError::Late))
+            Poll::Pending => {
+                let collected = async {
+                    tokio::select! {
+                        biased;
+                        () = session_ended(&shared) => None,
+                        collected = timeout(config.body_timeout, collect) => Some(collected),
+                    }
+                };
+                match Box::pin(collected).await {
+                    Some(collected) => collected.unwrap_or(Err(BodyError::Late)),
+                    // The session has ended, for example because of a second POST. The rest of this
+                    // body is not needed.
+                    None => return Ok(empty(StatusCode::BAD_REQUEST)),
                 }
-            },
+            }
         }
     };
     let body = match collected {
@@ -342,10 +348,16 @@ where
     }));
 }
 
+#[derive(Clone, Copy)]
+enum RequestKind {
+    Poll,
+    Push,
+}
+
 /// Reports to the session that a request was dropped before its end.
 struct RequestGuard<'a> {
     shared: &'a Shared,
-    on_drop: Input,
+    kind: RequestKind,
     armed: bool,
 }
 
@@ -358,15 +370,18 @@ impl RequestGuard<'_> {
 impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            let on_drop = self.on_drop.clone();
             self.shared.with(|state| {
+                let aborted = match self.kind {
+                    RequestKind::Poll => Input::PollAborted,
+                    RequestKind::Push => Input::PushAborted,
+                };
                 if let Some(waiting) = &mut state.waiting {
-                    match on_drop {
-                        Input::PollAborted => waiting.poll = None,
-                        _ => waiting.push = None,
+                    match self.kind {
+                        RequestKind::Poll => waiting.poll = None,
+                        RequestKind::Push => waiting.push = None,
                     }
                 }
-                let _ = state.session.handle_input(now(), on_drop);
+                let _ = state.session.handle_input(now(), aborted);
             });
         }
     }
