@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -116,6 +119,35 @@ fn the_reason_why_clients_fail_is_reported() {
     command.args(["1", &server.child.id().to_string(), "10"]);
     let error = String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
     assert!(error.contains("refused"), "{error}");
+}
+
+/// A server that stops in the middle of a handshake, and one that sends pings but no echo.
+#[test]
+fn a_flood_ends_with_an_error_if_the_server_does_not_respond_in_time() {
+    let ends: [(&[&[u8]], &str); 3] = [
+        (&[], "no \"0{\" in time"),
+        (&[b"HTTP/1.1 101 \r\n\r\n\x810{}"], "no \"40{\" in time"),
+        (&[b"HTTP/1.1 101 \r\n\r\n\x810{}", b"40{}"], "no \"probe-0\" in time"),
+    ];
+    for (responses, expected) in ends {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for response in responses {
+                let _ = stream.read(&mut [0; 1000]).unwrap();
+                stream.write_all(response).unwrap();
+            }
+            while stream.write_all(b"\x81\x012").is_ok() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_floods"));
+        command.args([&port, &std::process::id().to_string(), "echo", "0", "1"]);
+        let output = command.env("TIMEOUT", "1").output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(expected), "{error}");
+    }
 }
 
 /// `cargo xtask hostile` measures the same behaviors with more clients.

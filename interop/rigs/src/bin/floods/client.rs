@@ -3,28 +3,25 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use flate2::{Compress, Compression, FlushCompress};
 
-/// Time limit for each read and write of a handshake and of a probe. A server that is flooded may
-/// take seconds to respond.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 pub(crate) struct Client {
     stream: TcpStream,
     received: Vec<u8>,
+    timeout: Duration,
 }
 
 impl Client {
-    /// Opens a WebSocket and completes the Engine.IO and Socket.IO handshakes.
-    pub(crate) fn connect(port: u16, deflate: bool) -> io::Result<Self> {
+    /// Opens a WebSocket and completes the Engine.IO and Socket.IO handshakes. `timeout` is the time
+    /// limit for each packet of the handshakes and of the probes.
+    pub(crate) fn connect(port: u16, deflate: bool, timeout: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        let mut client = Self { stream, received: Vec::new() };
+        stream.set_write_timeout(Some(timeout))?;
+        let mut client = Self { stream, received: Vec::new(), timeout };
         let offer = if deflate {
             "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
         } else {
@@ -51,7 +48,8 @@ impl Client {
         self.stream.set_read_timeout(None)?;
         self.stream.set_write_timeout(None)?;
         let other = self.stream.try_clone()?;
-        Ok((self, Self { stream: other, received: Vec::new() }))
+        let other = Self { stream: other, received: Vec::new(), timeout: self.timeout };
+        Ok((self, other))
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -76,11 +74,17 @@ impl Client {
 
     fn wait_for(&mut self, text: &str) -> io::Result<()> {
         let mut buffer = [0; 4096];
+        let since = Instant::now();
         while !self.has(text) {
+            // Pings of the server do not extend the limit.
+            let left = self.timeout.saturating_sub(since.elapsed());
+            let late = || io::Error::other(format!("the server sent no {text:?} in time"));
+            if left.is_zero() {
+                return Err(late());
+            }
+            self.stream.set_read_timeout(Some(left))?;
             let read = self.stream.read(&mut buffer).map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    io::Error::other(format!("the server sends no {text:?} within {TIMEOUT:?}"))
-                }
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
                 _ => error,
             });
             match read? {

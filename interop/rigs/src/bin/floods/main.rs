@@ -10,6 +10,9 @@
 //!
 //! `FLOOD` is `echo`, `json` (nested arrays, for a handler that takes a dynamic value), `deflate` (a
 //! megabyte compressed to about a kilobyte; the server needs `DEFLATE=1`) or `noop`.
+//!
+//! The environment variable `TIMEOUT` is the time limit for each packet that a handshake or a probe
+//! waits for, in seconds. The default is 60, because a flooded server may take seconds to respond.
 
 mod client;
 
@@ -56,10 +59,12 @@ fn run(arguments: &[String]) -> Result<serde_json::Value, Box<dyn Error>> {
     let (port, server, clients) = (port.parse()?, Process(pid.parse()?), clients.parse()?);
     let message = message(flood).ok_or("the floods are: echo json deflate noop")?;
     let over = Arc::new(AtomicBool::new(false));
+    let timeout = std::env::var("TIMEOUT").map_or(Ok(60), |seconds| seconds.parse())?;
+    let timeout = Duration::from_secs(timeout);
     // The probe connects before the flood begins.
-    let probe = Client::connect(port, false)?;
+    let probe = Client::connect(port, false, timeout)?;
     for _ in 0..clients {
-        let client = Client::connect(port, flood == "deflate")?;
+        let client = Client::connect(port, flood == "deflate", timeout)?;
         start_flood(client, &message, &over)?;
     }
     thread::sleep(Duration::from_millis(500));
