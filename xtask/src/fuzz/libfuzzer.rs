@@ -1,6 +1,8 @@
 //! Runs a target under libFuzzer with the stable compiler. Only sanitizers need a nightly compiler.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs;
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,9 +14,15 @@ use crate::workspace::Workspace;
 /// Calls the compiler for a package of the workspace. Adds the instrumentation that libFuzzer reads:
 /// counters of edges, and the operands of comparisons. libFuzzer reads all counters after each input,
 /// so other packages have none. Neither have build scripts, which are compiled without `--target`.
+///
+/// The other options make the code smaller, and with it the number of counters: to a third. A panic
+/// aborts the process, so that no code unwinds. A test program needs an unstable option for that.
+/// Generic code that a package has compiled is shared with the packages that depend on it.
 const INSTRUMENT: &str = "#!/bin/sh
 case \" $* \" in *' --target '*) ;; *) exec \"$@\" ;; esac
-exec \"$@\" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \\
+case \" $* \" in *' --test '*) tests=-Zpanic_abort_tests ;; esac
+export RUSTC_BOOTSTRAP=1
+exec \"$@\" -Cpanic=abort $tests -Ccodegen-units=1 -Zshare-generics=yes -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \\
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \\
     -Cllvm-args=-sanitizer-coverage-trace-compares
 ";
@@ -87,7 +95,9 @@ pub(super) fn build(workspace: &Workspace, suite: &Suite) -> Result<PathBuf, Str
     let host = host.ok_or("rustc does not name its host")?;
     let folder = workspace.target("fuzz");
     create(&folder)?;
-    let wrapper = folder.join("instrument");
+    // Cargo does not compile again if only the content of a wrapper changes.
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(INSTRUMENT);
+    let wrapper = folder.join(format!("instrument-{hash:x}"));
     write_program(&wrapper, INSTRUMENT)?;
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--no-run", "--quiet", "--profile", "fuzz", "--target", host]);
@@ -116,21 +126,19 @@ fn script(
     let path = folder.join(&target.name);
     let (package, program, test) = (package.display(), program.display(), &target.test);
     // Without the thresholds, the C library returns large buffers to the system after each input.
+    // The variable makes the test run in this process, although a panic aborts it.
     let text = format!(
         "#!/bin/sh\n\
+        export __RUST_TEST_INVOKE={test}\n\
         export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000\n\
         export LIBFUZZER_ARGS=\"$(printf '%s\\n' \"$0\" \"$@\")\" CARGO_MANIFEST_DIR='{package}'\n\
-        cd '{package}' && exec '{program}' --exact {test} --nocapture --include-ignored --test-threads 1\n"
+        cd '{package}' && exec '{program}'\n"
     );
     write_program(&path, &text)?;
     Ok(path)
 }
 
 fn write_program(path: &Path, text: &str) -> Result<(), String> {
-    // Cargo compiles again if a wrapper is newer.
-    if fs::read_to_string(path).is_ok_and(|written| written == text) {
-        return Ok(());
-    }
     let written = fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)));
     written.map_err(|error| format!("{path:?}: {error}"))

@@ -18,6 +18,7 @@ use socketio_client::{ClientConfig, Data, Manager, Proxy, Socket, Transport, Val
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     runtime::Runtime,
+    time::Instant,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -266,7 +267,10 @@ fn converse(
         application(manager.clone(), socket.clone()).await;
         manager.close();
         drop((socket, manager));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        let end = Instant::now() + Duration::from_secs(60);
+        while runtime.metrics().num_alive_tasks() > 0 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }));
     assert_eq!(runtime.metrics().num_alive_tasks(), 0, "a task is left");
 }
