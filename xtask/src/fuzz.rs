@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: runs the fuzz bodies under libFuzzer, which the coverage guides. Without a C++
 //! compiler, and for comparisons with Node's parsers, they run on mutated seeds.
 
+mod coverage;
 mod libfuzzer;
 
 use std::fs;
@@ -138,9 +139,11 @@ pub(crate) fn main(workspace: &Workspace, args: &[String]) -> Result<ExitCode, S
         }
         let program = libfuzzer::build(workspace, suite)?;
         let seconds = (options.seconds / targets.len() as u64).max(1);
+        let mut reached = coverage::Edges::new();
         for target in targets {
-            libfuzzer::run(workspace, &program, target, seconds, options.keep)?;
+            reached.extend(libfuzzer::run(workspace, &program, target, seconds, options.keep)?);
         }
+        coverage::print(workspace, &program, &reached)?;
     }
     let folder = workspace.target("interop");
     if stable.iter().any(|target| target.compares_with_node()) {

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::coverage::{self, Edges};
 use super::{Suite, Target};
 use crate::process;
 use crate::workspace::Workspace;
@@ -35,30 +36,30 @@ const SCHEDULE: &str = "-entropic=0";
 /// last two.
 const LIMITS: [&str; 3] = ["-max_len=4096", "-rss_limit_mb=512", "-timeout=5"];
 
-/// The longest input of the corpus in the source tree, and the number of its inputs.
-const KEPT_BYTES: usize = 80;
-const KEPT: usize = 100;
+/// The inputs of a corpus in the source tree, and its size in bytes.
+pub(super) const KEPT: usize = 60;
+pub(super) const KEPT_BYTES: usize = 16_000;
 
 /// Runs a target for some seconds, then removes inputs from its corpus that reach nothing that others do not
-/// reach. The corpus is in cargo's target folder.
+/// reach. The corpus is in cargo's target folder. Returns the edges that it reaches.
 pub(super) fn run(
     workspace: &Workspace,
     program: &Path,
     target: &Target,
     seconds: u64,
     keep: bool,
-) -> Result<(), String> {
+) -> Result<Edges, String> {
     let package = workspace.root.join(target.suite.folder);
     let program = script(workspace, program, &package, target)?;
-    let target = &target.name;
-    let folder = workspace.target("fuzz/corpus").join(target);
+    let name = &target.name;
+    let folder = workspace.target("fuzz/corpus").join(name);
     create(&folder)?;
     // libFuzzer writes to the standard error.
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(&program).args(LIMITS);
     command.env("LIBFUZZER_SEEDS", &folder);
     command.arg(format!("-max_total_time={seconds}"));
-    command.arg(format!("-artifact_prefix={}/{target}-", workspace.target("fuzz").display()));
+    command.arg(format!("-artifact_prefix={}/{name}-", workspace.target("fuzz").display()));
     command.args([SCHEDULE, "-print_final_stats=1"]).arg(&folder);
     let (mut begin, mut end, mut last) = (String::new(), String::new(), Vec::new());
     let mut executions = 0.0;
@@ -77,15 +78,28 @@ pub(super) fn run(
         }
     })?;
     println!(
-        "{target}: {executions} executions in {seconds} s, {:.0} per second; edges {begin} at first, {end} at last",
+        "{name}: {executions} executions in {seconds} s, {:.0} per second; edges {begin} at first, {end} at last",
         executions / seconds as f64
     );
     if !status.success() {
-        return Err(format!("{target} has a finding:\n{}", last.join("\n")));
+        return Err(format!("{name} has a finding:\n{}", last.join("\n")));
     }
-    minimize(&program, &folder)?;
-    let kept = package.join(format!("tests/corpus/{target}.txt"));
-    if keep { write_kept(&folder, &kept) } else { Ok(()) }
+    let smaller = folder.with_extension("smaller");
+    let reached = merge(&program, "-merge=1", &folder, &smaller)?;
+    let moved = fs::remove_dir_all(&folder).and_then(|()| fs::rename(&smaller, &folder));
+    moved.map_err(|error| format!("{folder:?}: {error}"))?;
+    if keep {
+        let cover = folder.with_extension("cover");
+        merge(&program, "-set_cover_merge=1", &folder, &cover)?;
+        write_kept(&cover, &kept(workspace, target))?;
+    }
+    Ok(reached)
+}
+
+/// The inputs of a target in the source tree, one per line.
+pub(super) fn kept(workspace: &Workspace, target: &Target) -> PathBuf {
+    let package = workspace.root.join(target.suite.folder);
+    package.join(format!("tests/corpus/{}.txt", target.name))
 }
 
 /// Builds the test program of a suite with instrumented code and libFuzzer.
@@ -150,35 +164,62 @@ fn coverage(line: &str) -> String {
     words.nth(1).unwrap_or("?").to_owned()
 }
 
-fn minimize(program: &Path, folder: &Path) -> Result<(), String> {
-    let smaller = folder.with_extension("smaller");
-    let _ = fs::remove_dir_all(&smaller);
-    create(&smaller)?;
+/// Copies the inputs to another folder that together reach what all reach. Returns the edges.
+fn merge(program: &Path, how: &str, from: &Path, to: &Path) -> Result<Edges, String> {
+    let _ = fs::remove_dir_all(to);
+    create(to)?;
+    let control = to.with_extension("control");
+    let _ = fs::remove_file(&control);
     let mut command = Command::new(program);
-    command.args(LIMITS).arg("-merge=1").args([&smaller, folder]);
+    command.args(LIMITS).arg(how).arg(format!("-merge_control_file={}", control.display()));
+    command.args([to, from]);
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     process::run_ok(&mut command)?;
-    let moved = fs::remove_dir_all(folder).and_then(|()| fs::rename(&smaller, folder));
-    moved.map_err(|error| format!("{folder:?}: {error}"))
+    let text = fs::read_to_string(&control).map_err(|error| format!("{control:?}: {error}"))?;
+    Ok(coverage::merged(&text))
 }
 
-/// Writes the shortest inputs of a corpus to the source tree, where all tests use them as seeds.
+/// Writes inputs to the source tree, where all tests use them as seeds.
 fn write_kept(folder: &Path, kept: &Path) -> Result<(), String> {
-    let mut inputs = Vec::new();
+    let mut lines = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| format!("{folder:?}: {error}"))? {
         let path = entry.map_err(|error| format!("{folder:?}: {error}"))?.path();
-        inputs.push(fs::read(&path).map_err(|error| format!("{path:?}: {error}"))?);
+        let input = fs::read(&path).map_err(|error| format!("{path:?}: {error}"))?;
+        lines.push(input.escape_ascii().to_string());
     }
-    inputs.retain(|input| (1..=KEPT_BYTES).contains(&input.len()));
-    inputs.sort_by_key(|input| (input.len(), input.clone()));
-    // Of many, every nth.
-    let step = inputs.len().div_ceil(KEPT).max(1);
-    let lines: Vec<_> =
-        inputs.iter().step_by(step).map(|input| input.escape_ascii().to_string()).collect();
+    let text = sample(lines);
     create(kept.parent().unwrap_or(kept))?;
-    fs::write(kept, lines.join("\n") + "\n").map_err(|error| format!("{kept:?}: {error}"))
+    fs::write(kept, text).map_err(|error| format!("{kept:?}: {error}"))
+}
+
+/// Joins lines to a text of limited size: of many lines, every nth.
+fn sample(mut lines: Vec<String>) -> String {
+    lines.retain(|line| !line.is_empty());
+    lines.sort_by_key(|line| (line.len(), line.clone()));
+    let mut step = lines.len().div_ceil(KEPT).max(1);
+    loop {
+        let text: String = lines.iter().step_by(step).flat_map(|line| [line, "\n"]).collect();
+        if text.len() <= KEPT_BYTES {
+            return text;
+        }
+        step += 1;
+    }
 }
 
 fn create(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("{folder:?}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_corpus_has_a_limited_number_of_inputs_and_bytes() {
+        let lines = |count, length| vec!["x".repeat(length); count];
+        assert_eq!(sample(lines(3, 1)), "x\nx\nx\n");
+        assert_eq!(sample(lines(3 * KEPT, 1)).lines().count(), KEPT);
+        assert!(sample(lines(10, KEPT_BYTES / 2)).len() <= KEPT_BYTES);
+        assert_eq!(sample(vec![String::new()]), "");
+    }
 }
