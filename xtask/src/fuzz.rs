@@ -281,6 +281,22 @@ mod tests {
         }
     }
 
+    /// The tests of the bodies begin with the inputs of their corpus.
+    #[test]
+    fn every_target_has_a_small_corpus() {
+        let workspace = Workspace::find().unwrap();
+        for target in targets(&workspace).unwrap() {
+            if target.compares_with_node() {
+                continue;
+            }
+            let kept = libfuzzer::kept(&workspace, &target);
+            let text = fs::read_to_string(&kept).unwrap_or_default();
+            let inputs = text.lines().count();
+            assert!((1..=libfuzzer::KEPT).contains(&inputs), "{kept:?} has {inputs} inputs");
+            assert!(text.len() <= libfuzzer::KEPT_BYTES, "{kept:?} has {} bytes", text.len());
+        }
+    }
+
     #[test]
     fn a_body_is_a_test_that_runs_under_its_own_name() {
         let text = "#[test]\nfn one() {\n    run(\"one\", 1);\n}\n#[test]\nfn two() {\n}\n";
