@@ -245,7 +245,17 @@ impl Connection {
     /// Also returns `Pending` when the turn has used up its limits
     /// ([`EngineConfig::turn`](crate::EngineConfig::turn)). The task is then woken after the
     /// runtime has polled other tasks. Deadlines are checked at the end of a turn.
+    #[inline]
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if !self.may_be_late
+            && let Some(data) = self.take_message()
+        {
+            return Poll::Ready(Event::Message(data));
+        }
+        self.drive(cx)
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(reason) = self.closed {
             return Poll::Ready(Event::Closed(reason));
         }
@@ -367,21 +377,21 @@ impl Connection {
         session.set_reading(now, self.reading.reported());
     }
 
-    /// Takes the next event from the session and handles outputs that are not events. If there is
-    /// none, moves frames from the session to the transports, as far as these accept them.
+    /// Takes the next message from the outputs that were taken from the session, unless the
+    /// application gets no message now.
     #[inline]
-    fn take_output(&mut self) -> Option<Event> {
-        let delivers = self.reading.is_open() && !self.turn.is_out_of_messages();
-        if delivers
-            && !self.handle.0.crowded.load(Relaxed)
-            && let Some(data) = self.taken.pop_message()
-        {
-            return Some(Event::Message(data));
-        }
-        self.take_session_output()
+    fn take_message(&mut self) -> Option<PacketData> {
+        let delivers = self.reading.is_open()
+            && !self.turn.is_out_of_messages()
+            && !self.handle.0.crowded.load(Relaxed);
+        let data = if delivers { self.taken.pop_message()? } else { return None };
+        self.turn.message(self.registry.config.turn.time);
+        Some(data)
     }
 
-    fn take_session_output(&mut self) -> Option<Event> {
+    /// Takes the next event from the session and handles outputs that are not events. If there is
+    /// none, moves frames from the session to the transports, as far as these accept them.
+    fn take_output(&mut self) -> Option<Event> {
         loop {
             let mut state = self.handle.0.lock();
             state.session.restore_outputs(mem::take(&mut self.taken));

@@ -101,6 +101,7 @@ impl Turn {
     }
 
     /// Counts a message passed to the application. `time` is the limit for handling messages.
+    #[inline]
     pub(crate) fn message(&mut self, time: Duration) {
         self.messages = self.messages.saturating_sub(1);
         self.out_of_messages |= self.messages == 0;

@@ -195,7 +195,9 @@ impl Args {
         }
         let first = list.len();
         let write = || write_args(&mut list, event.is_some(), args);
-        let Encoded { attachments, raw } = binary::encoding(write)?.unwrap_or_default();
+        let mut encoded = None;
+        binary::encoding(&mut encoded, write)?;
+        let Encoded { attachments, raw } = encoded.unwrap_or_default();
         if let Some(raw) = raw {
             list.truncate(first);
             append(&mut list, raw.as_bytes());

@@ -215,14 +215,20 @@ pub(crate) struct Encoded {
     pub(crate) raw: Option<ByteString>,
 }
 
-/// Runs `serialize`, and returns the parts of the packet besides its text, if there are any.
+/// Runs `serialize`, and provides the parts of the packet besides its text, if there are any. They
+/// are written to `encoded`, because to return them takes as long as to write a short text.
 #[inline]
-pub(crate) fn encoding<E>(serialize: impl FnOnce() -> Result<(), E>) -> Result<Option<Encoded>, E> {
+pub(crate) fn encoding<E>(
+    encoded: &mut Option<Encoded>,
+    serialize: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
     let _guard = Guard::enter(Mode::Encoding);
     serialize()?;
     let scope = SCOPE.get();
-    let is_plain = scope.attached <= scope.from && scope.mode != Mode::RawGiven;
-    Ok(if is_plain { None } else { Some(take_encoded(scope)) })
+    if scope.attached > scope.from || scope.mode == Mode::RawGiven {
+        *encoded = Some(take_encoded(scope));
+    }
+    Ok(())
 }
 
 fn take_encoded(scope: Scope) -> Encoded {

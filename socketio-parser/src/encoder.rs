@@ -346,7 +346,8 @@ fn encode_list<T: Serialize + ?Sized, R>(
 ) -> Result<R, EncodeError> {
     let mut list = OpenList::new(parser, kind, nsp, id, event);
     let write = || list::write_args(list.out.buffer(), event.is_some(), args);
-    let encoded = binary::encoding(write)?;
+    let mut encoded = None;
+    binary::encoding(&mut encoded, write)?;
     let message = match list.finish(encoded, last) {
         Some(frames) => OutgoingMessage::Frames(frames),
         None => OutgoingMessage::Written(&list.out),

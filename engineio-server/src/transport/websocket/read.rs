@@ -50,10 +50,9 @@ impl Reader {
             }
             let before = input.len();
             if let Some(payload) = self.decoder.decode_text(&mut input) {
-                let message = Message::text(payload)?;
                 turn.bytes(before - input.len());
                 turn.packet();
-                report(Incoming::Message(message));
+                report(Incoming::Message(Message::text(payload)?));
                 continue;
             }
             let stored = self.decoder.stored();
