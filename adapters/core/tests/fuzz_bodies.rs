@@ -26,6 +26,7 @@ fn session() {
             data,
             owner: (number > 1).then(|| "node".into()),
             epoch: number as u64,
+            volatile: None,
         };
         session.to_msgpack().to_vec()
     });

@@ -30,13 +30,16 @@ use std::time::Duration;
 ///   [`ClusterError::QueueFull`](crate::ClusterError::QueueFull) if the maximum number of events is
 ///   already being published (`max_queued_messages`). An event that the engine does not accept is
 ///   delivered on this node, and cannot be recovered. If the engine fails while it accepts an event,
-///   this node delivers the event when the log returns it, or after the `request_timeout`.
+///   or returns it after the `request_timeout`, this node delivers the event without the log. Until
+///   the log returns it, the offset of each event also names up to 64 such events, so that no node
+///   sends them again. Servers of Node refuse these offsets: a client that returns to one of them
+///   meanwhile gets a new session.
 /// - Acks, events that request an ack, and disconnections wait for the events that were emitted
 ///   before them. A socket that the server disconnects may therefore stay connected for a short
 ///   time.
 /// - Volatile and local events, joins and leaves do not wait, and may overtake other events. A
-///   client that moves to another node may get a volatile event twice, if the engine gets the
-///   event after that, or does not log it.
+///   client that moves to another node gets none of them twice, unless its former node crashes, or
+///   it moves once more, before the other node gets the event.
 /// - A client gets a new session if it missed more events than its queue can hold, or if the
 ///   session store does not respond within the cluster's `request_timeout`.
 ///

@@ -8,7 +8,9 @@ use engineio_server::{
     internal::{settings, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_adapter::{Body, ClusterRequest, IntoRooms, Outcome, Replies, Selection, event_args};
+use socketio_adapter::{
+    Body, ClusterRequest, IntoRooms, Offset, Outcome, Replies, Selection, event_args,
+};
 use socketio_core::typed_emit;
 use socketio_parser::{AckId, AckRefused, Args};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
@@ -21,7 +23,7 @@ use crate::{
         Namespace, NamespaceInner,
         cluster::{LocalDelivery, Membership, Relay},
         delivery::Delivery,
-        recovery::{LogOffset, RecoveryLog},
+        recovery::{Encode, EngineLog, EventNumber, RecoveryLog, UnloggedEvent},
     },
     socket::{Socket, inner::SocketInner},
 };
@@ -180,7 +182,7 @@ impl Broadcast {
             && !self.selection.flags.volatile
             && !self.selection.selects_none()
         {
-            return self.deliver_at(log, LogOffset::Local(log.next_offset()), event, args);
+            return self.deliver_at(log, event, args);
         }
         let frames = namespace.config.parser.encode_event(&namespace.nsp, None, event, args)?;
         let frames = self.prepare(frames);
@@ -193,28 +195,83 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Delivers an event at its position in a log to the recipients of this node.
-    pub(crate) fn deliver_at<'a, T: Serialize + ?Sized>(
+    /// Appends an event to the log of this node, and delivers it.
+    fn deliver_at<T: Serialize + ?Sized>(
         &self,
         log: &RecoveryLog,
-        offset: impl Into<LogOffset<'a>>,
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        let offset = offset.into();
+        let offset = log.next_offset();
         let NamespaceInner { nsp, config, .. } = &*self.namespace.0;
         let frames = config.parser.encode_event_at(nsp, event, args, &offset.to_string())?;
         let frames = self.prepare(frames);
-        // Listeners are called before the event is queued. The recipients are selected once more
-        // under the lock of the log, because a client may return in the meantime.
-        if self.namespace.has_outgoing_listeners() {
-            self.namespace.notify_outgoing(&self.targets(), event, args);
-        }
+        self.notify_outgoing(event, args);
         let recipients = (&self.selection, self.without.as_ref());
         for full in log.deliver(&self.namespace, recipients, offset, frames) {
             self.overflowed(&full);
         }
         Ok(())
+    }
+
+    /// Calls the listeners for outgoing events before an event is queued. The recipients are selected
+    /// once more under the lock of the log, because a client may return in the meantime.
+    fn notify_outgoing<T: Serialize + ?Sized>(&self, event: &str, args: &T) {
+        if self.namespace.has_outgoing_listeners() {
+            self.namespace.notify_outgoing(&self.targets(), event, args);
+        }
+    }
+
+    /// Delivers an event at its position in the log of an engine to the recipients of this node.
+    pub(crate) fn deliver_logged(
+        &self,
+        engine: &EngineLog,
+        (offset, number): (&Offset, Option<EventNumber<'_>>),
+        args: &Args,
+    ) {
+        let encode = |offset: &str| self.encode(args, Some(offset));
+        let Some(frames) = encode(offset) else { return };
+        self.namespace.0.counters.here().events.broadcasts.one();
+        self.notify_outgoing(args.event(), args);
+        let (namespace, at) = (&self.namespace, (offset, number));
+        for full in engine.deliver(namespace, &self.selection, at, &frames, &encode) {
+            self.overflowed(&full);
+        }
+    }
+
+    /// Delivers an event of this node that the log of an engine has not returned.
+    pub(crate) fn deliver_unlogged(
+        &self,
+        engine: &EngineLog,
+        (number, offset): (Option<EventNumber<'_>>, Option<&Offset>),
+        args: &Args,
+    ) {
+        let Some(frames) = self.encode(args, None) else { return };
+        self.namespace.0.counters.here().events.broadcasts.one();
+        self.notify_outgoing(args.event(), args);
+        let (broadcast, args) = (self.clone(), args.clone());
+        let encode: Encode = Arc::new(move |offset| broadcast.encode(&args, offset));
+        let (namespace, event) = (&self.namespace, UnloggedEvent { number, offset });
+        for full in engine.deliver_unlogged(namespace, &self.selection, event, &frames, &encode) {
+            self.overflowed(&full);
+        }
+    }
+
+    /// Encodes an event whose log an engine keeps.
+    fn encode(&self, args: &Args, offset: Option<&str>) -> Option<Frames> {
+        let NamespaceInner { nsp, config, .. } = &*self.namespace.0;
+        let (parser, event) = (config.parser, args.event());
+        let encoded = match offset {
+            Some(offset) => parser.encode_event_at(nsp, event, args, offset),
+            None => parser.encode_event(nsp, None, event, args),
+        };
+        match encoded {
+            Ok(frames) => Some(self.compressible(frames)),
+            Err(error) => {
+                tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event");
+                None
+            }
+        }
     }
 
     /// Sends the event `message`.
@@ -531,6 +588,10 @@ impl Broadcast {
     /// may compress them.
     fn prepare(&self, frames: Frames) -> Frames {
         self.namespace.0.counters.here().events.broadcasts.one();
+        self.compressible(frames)
+    }
+
+    fn compressible(&self, frames: Frames) -> Frames {
         match self.selection.flags.compress {
             Some(false) => frames.compress(false),
             _ if settings(&self.namespace.0.config.engine).compresses_messages => share(frames),

@@ -42,6 +42,7 @@ mod disconnect_reasons_match_node;
 mod draining_the_server_ends_sockets_one_by_one;
 mod dynamic_namespaces_come_and_go;
 mod error_texts_stay_on_the_server;
+mod events_without_the_log_reach_each_client_once;
 mod examples_need_no_undeclared_crates;
 mod extractors_provide_the_arguments_of_handlers;
 mod failed_extractions_are_reported_and_acked;

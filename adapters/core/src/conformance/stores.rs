@@ -200,6 +200,7 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
         data: value!({ "n": n, "binary": [Bytes::from_static(b"\0\xff")], "null": null }),
         owner: (n % 2 == 1).then(|| "one".into()),
         epoch: 0,
+        volatile: Some(Box::new(("node".into(), n.into()))),
     }
 }
 
@@ -294,13 +295,14 @@ pub async fn missed_events_are_found<L: LogHarness>(engine: &L) {
         PageSize { packets: 1, bytes },
         PageSize { packets: 100, bytes: 1 },
     ] {
-        let (mut found, mut end) = (Vec::new(), from.clone());
+        let (mut found, mut senders, mut end) = (Vec::new(), Vec::new(), from.clone());
         loop {
             let page = succeed(two.store.missed(&end, size)).await;
             assert!(page.events.len() <= size.packets, "{size:?}");
-            for MissedEvent { offset, args, selection } in page.events {
+            for MissedEvent { offset, args, selection, uid, seq } in page.events {
                 assert!(!two.store.is_after(&offset, &page.end));
                 found.push((offset, args, selection));
+                senders.push((uid, seq));
             }
             if !page.has_more {
                 break;
@@ -309,6 +311,11 @@ pub async fn missed_events_are_found<L: LogHarness>(engine: &L) {
             end = page.end;
         }
         assert_eq!(found, expected, "{size:?}");
+        let sender = |n: u64| match n % 2 {
+            0 => (one.member.uid.clone(), Some(2 + n / 2)),
+            _ => (two.member.uid.clone(), Some(n / 2)),
+        };
+        assert_eq!(senders, (0..10).map(sender).collect::<Vec<_>>(), "{size:?}");
     }
     let last = one.publish(&event(102), Selection::default()).await;
     let page = succeed(one.store.missed(&last, PageSize { packets: 10, bytes })).await;

@@ -150,9 +150,7 @@ impl Log {
                 continue;
             }
             let message = Message::decode(&entry.wire, &ClusterLimits::default())?;
-            if let Body::Broadcast { args, selection, .. } = message.body {
-                page.events.push(MissedEvent { offset: page.end.clone(), args, selection });
-            }
+            page.events.extend(MissedEvent::new(message, page.end.clone()));
         }
         Ok(page)
     }

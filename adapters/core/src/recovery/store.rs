@@ -11,7 +11,7 @@ use crate::{
     adapter::BoxFuture,
     error::{AdapterError, MessageError},
     limits::ClusterLimits,
-    message::NodeId,
+    message::{Body, Message, NodeId},
     msgpack,
     selection::{Room, Selection},
 };
@@ -171,6 +171,9 @@ pub struct SavedSession {
     /// session that another node has restored in the meantime; the store refuses its earlier epoch.
     /// Node's servers do not store it and start again with 0.
     pub epoch: u64,
+    /// The node that has stored the session, and the number of its next volatile event. The client
+    /// must not get earlier ones on another node. Node's servers do not store it.
+    pub volatile: Option<Box<(NodeId, u64)>>,
 }
 
 /// The maximum size of a page.
@@ -203,6 +206,20 @@ pub struct MissedEvent {
     pub args: Args,
     /// The recipients.
     pub selection: Selection,
+    /// The node that has sent the event.
+    pub uid: NodeId,
+    /// The [number](Message::seq) that the sender gave to the event.
+    pub seq: Option<u64>,
+}
+
+impl MissedEvent {
+    /// Returns the broadcast in a message of the log. Other messages, and broadcasts that request
+    /// acks, are not recovered.
+    pub fn new(message: Message, offset: impl Into<Offset>) -> Option<Self> {
+        let Message { uid, body, seq, .. } = message;
+        let Body::Broadcast { args, selection, request: None } = body else { return None };
+        Some(Self { offset: offset.into(), args, selection, uid, seq })
+    }
 }
 
 impl SavedSession {
@@ -220,7 +237,7 @@ impl SavedSession {
     }
 
     /// Converts the session to an object of `sid`, `pid`, `rooms` and `data`, as Node's adapters
-    /// store it. Adds `nsp`, `owner` and `epoch`, which they ignore.
+    /// store it. Adds `nsp`, `owner`, `epoch` and `volatile`, which they ignore.
     pub fn to_value(&self) -> Value {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
@@ -232,6 +249,11 @@ impl SavedSession {
             session.extend(owner.map(|owner| ("owner".into(), owner.as_str().into())));
             let epoch = i64::try_from(self.epoch).ok().filter(|epoch| *epoch > 0);
             session.extend(epoch.map(|epoch| ("epoch".into(), epoch.into())));
+            session.extend(self.volatile.as_deref().and_then(|(node, number)| {
+                let number = i64::try_from(*number).ok()?;
+                let volatile = Value::Array(vec![node.as_str().into(), number.into()]);
+                Some(("volatile".into(), volatile))
+            }));
         }
         session
     }
@@ -273,6 +295,15 @@ impl SavedSession {
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::InvalidField("rooms"))?,
             owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
             epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
+            volatile: match session.get("volatile") {
+                Some(Value::Array(volatile)) => match &volatile[..] {
+                    [node, number] => {
+                        node.as_str().map(NodeId::from).zip(number.as_u64()).map(Box::new)
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
             data: session.remove("data").unwrap_or_default(),
         })
     }
@@ -355,6 +386,7 @@ mod tests {
             data: value!({ "n": 1 }),
             owner: None,
             epoch: 0,
+            volatile: None,
         };
         let bytes = session.to_msgpack();
         let node = b"\x84\xa3sid\xa1s\xa3pid\xa1p\xa5rooms\x92\xa1s\xa1r\xa4data\x81\xa1n\x01";
@@ -362,7 +394,8 @@ mod tests {
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
         let (nsp, owner) = (Some(Nsp::unchecked("/n")), Some("node".into()));
-        let of = SavedSession { nsp, owner, epoch: 7, ..session };
+        let volatile = Some(Box::new(("n".into(), 3)));
+        let of = SavedSession { nsp, owner, epoch: 7, volatile, ..session };
         assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();

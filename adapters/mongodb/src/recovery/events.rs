@@ -141,12 +141,9 @@ impl Events {
         let mut documents = self.publisher.within_timeout(self.read(&ids)).await?;
         for id in ids {
             let document = documents.remove(&id).ok_or(MongoError::Trimmed)?;
-            if let Ok(Some(message)) = decode(document, limits)
-                && message.nsp == *nsp
-                && let Body::Broadcast { args, selection, request: None } = message.body
-            {
-                page.events.push(MissedEvent { offset: id.to_hex().into(), args, selection });
-            }
+            let message = decode(document, limits).ok().flatten();
+            let message = message.filter(|message| message.nsp == *nsp);
+            page.events.extend(message.and_then(|it| MissedEvent::new(it, id.to_hex())));
         }
         Ok(page)
     }

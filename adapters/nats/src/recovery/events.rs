@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use futures_core::Stream as _;
 use socketio_adapter::{
-    Body, ClusterLimits, Message,
+    ClusterLimits, Message,
     recovery::{MissedEvent, Page, PageSize},
 };
 
@@ -166,10 +166,7 @@ impl PageBuilder {
         self.end = EntryOffset { seq, checksum, ..self.end };
         let message = frame.and_then(|frame| Message::decode(&frame.message, limits).ok());
         self.bytes = self.bytes.saturating_add(payload.len());
-        if let Some(Body::Broadcast { args, selection, request: None }) = message.map(|it| it.body)
-        {
-            self.page.events.push(MissedEvent { offset: self.end.into(), args, selection });
-        }
+        self.page.events.extend(message.and_then(|it| MissedEvent::new(it, self.end)));
         self.page.has_more =
             self.page.events.len() >= self.size.packets || self.bytes >= self.size.bytes;
         !self.page.has_more

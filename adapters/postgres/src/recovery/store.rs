@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, Message, NodeId, Offset,
+    AdapterError, BoxFuture, Message, NodeId, Offset,
     recovery::{
         MissedEvent, Page, PageSize, RefusedSession, SavedSession, SessionStore, TakeOutcome,
         encode_sessions,
@@ -99,11 +99,7 @@ impl SessionStore for Sessions {
                 page.has_more |= bytes >= size.bytes;
                 let message = row.payload.as_ref();
                 let message = message.and_then(|it| Message::decode_in(it, nsp, limits).ok());
-                if let Some(Body::Broadcast { args, selection, request: None }) =
-                    message.map(|message| message.body)
-                {
-                    page.events.push(MissedEvent { offset: page.end.clone(), args, selection });
-                }
+                page.events.extend(message.and_then(|it| MissedEvent::new(it, page.end.clone())));
             }
             Ok(page)
         })

@@ -58,6 +58,7 @@ pub(crate) fn session(pid: &str) -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch: 0,
+        volatile: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
-    AdapterError, Body, BoxFuture, NodeId, Offset,
+    AdapterError, BoxFuture, NodeId, Offset,
     recovery::{
         CompareAndSet, Found, MissedEvent, Page, PageSize, RefusedSession, SavedSession,
         SessionStore, StoredSession, TakeOutcome, encode_sessions,
@@ -116,12 +116,7 @@ impl Sessions {
         if entry.text("nsp") != Some(self.nsp.as_str()) || entry.text("type") != Some("3") {
             return None;
         }
-        match entry.message(&self.engine.limits).ok()?.body {
-            Body::Broadcast { args, selection, request: None } => {
-                Some(MissedEvent { offset: entry.id.to_string().into(), args, selection })
-            }
-            _ => None,
-        }
+        MissedEvent::new(entry.message(&self.engine.limits).ok()?, entry.id.to_string())
     }
 }
 

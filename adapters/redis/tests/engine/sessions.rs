@@ -22,6 +22,7 @@ pub(crate) fn session() -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch: 0,
+        volatile: None,
     }
 }
 

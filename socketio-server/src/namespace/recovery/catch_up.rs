@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use engineio_server::Frames;
-use socketio_adapter::{Offset, recovery::SessionStore};
+use socketio_adapter::{NodeId, Offset, recovery::SessionStore};
+
+use crate::namespace::recovery::ahead::{Encode, EventNumber, EventsHad};
 
 /// The state of a client's catch-up.
 #[derive(Default)]
@@ -26,9 +28,19 @@ pub(super) struct Backlog {
     missed: Vec<Frames>,
     end: Offset,
     /// The events delivered on this node since the client became a member of the namespace.
-    delivered: Vec<(Offset, Frames)>,
+    delivered: Vec<Delivered>,
     /// Packets and bytes of `missed` and `delivered` together.
     size: (usize, usize),
+}
+
+/// An event that was delivered while the client's events were held back.
+enum Delivered {
+    Logged(Offset, Frames),
+    /// Delivered without the log, which may contain it if it has a number.
+    Unlogged {
+        number: Option<(NodeId, u64)>,
+        encode: Encode,
+    },
 }
 
 impl Backlog {
@@ -66,16 +78,42 @@ impl Backlog {
         self.size.0 < max.0 && self.size.1 < max.1
     }
 
+    /// Adds an event that is delivered without the log. `frames` are the event without an offset.
+    pub(super) fn add_unlogged(
+        &mut self,
+        number: Option<EventNumber<'_>>,
+        frames: &Frames,
+        encode: &Encode,
+        max: (usize, usize),
+    ) {
+        if self.grow(frames, max) {
+            let number = number.map(|(node, number)| (node.clone(), number));
+            self.delivered.push(Delivered::Unlogged { number, encode: encode.clone() });
+        }
+    }
+
     /// Returns the missed events, then the events after them, and the state of the client once it
     /// was sent all of them. Events that were both missed and delivered are recognized by their
-    /// offset, and returned once.
-    pub(super) fn finish(self) -> (Vec<Frames>, Vec<Frames>, CatchUp) {
+    /// offset or their number, and returned once.
+    pub(super) fn finish(self, had: Option<&EventsHad>) -> (Vec<Frames>, Vec<Frames>, CatchUp) {
         let Self { store, missed, mut end, delivered, .. } = self;
+        let mut ahead = had.map(|had| had.ahead.clone()).unwrap_or_default();
         let mut later = Vec::new();
-        for (offset, frames) in delivered {
-            if store.is_after(&offset, &end) {
-                end = offset;
-                later.push(frames);
+        for delivered in delivered {
+            match delivered {
+                Delivered::Logged(offset, frames) => {
+                    if store.is_after(&offset, &end) {
+                        end = offset;
+                        later.push(frames);
+                    }
+                }
+                Delivered::Unlogged { number: None, encode } => later.extend(encode(None)),
+                Delivered::Unlogged { number: Some((node, number)), encode } => {
+                    if !had.is_some_and(|had| had.has_read(number)) {
+                        ahead.add((&node, number));
+                        later.extend(encode(Some(&ahead.offset(&end))));
+                    }
+                }
             }
         }
         (missed, later, CatchUp::SentUpTo { store, end, delivered: false })
@@ -90,7 +128,7 @@ impl CatchUp {
             Self::Live | Self::SentUpTo { delivered: true, .. } => true,
             Self::HeldBack(backlog) => {
                 if backlog.grow(frames, max) {
-                    backlog.delivered.push((offset.clone(), frames.clone()));
+                    backlog.delivered.push(Delivered::Logged(offset.clone(), frames.clone()));
                 }
                 false
             }
@@ -98,6 +136,17 @@ impl CatchUp {
                 *delivered = store.is_after(offset, end);
                 *delivered
             }
+        }
+    }
+
+    /// Returns the offset up to which the client was sent the log, if its node has delivered the
+    /// log up to `last`.
+    pub(super) fn base<'a>(&'a self, last: Option<&'a Offset>) -> Option<&'a Offset> {
+        match self {
+            Self::SentUpTo { store, end, .. } => {
+                last.filter(|last| store.is_after(last, end)).or(Some(end))
+            }
+            Self::Live | Self::HeldBack(_) => last,
         }
     }
 

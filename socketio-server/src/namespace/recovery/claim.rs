@@ -3,13 +3,14 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytestring::ByteString;
+use socketio_adapter::Offset;
 use socketio_parser::{RawJson, Value};
 
 use crate::{
     client::Client,
     namespace::{
         Namespace,
-        recovery::{Lease, socket::Recoverable},
+        recovery::{Lease, ahead::EventsAhead, socket::Recoverable},
     },
     socket::{inner::SocketInner, stored::Stored},
     time::now,
@@ -19,7 +20,9 @@ use crate::{
 pub(crate) struct Claim {
     pub(crate) pid: String,
     /// The offset of the last event that the client received.
-    pub(super) offset: String,
+    pub(super) offset: Offset,
+    /// The events that the client received ahead of an engine's log.
+    pub(super) ahead: EventsAhead,
     /// When the client sent the claim.
     pub(crate) began: Instant,
     client: Arc<Client>,
@@ -32,7 +35,9 @@ impl Claim {
     /// id. Returns `None` if the client does not claim a session.
     pub(crate) fn take(auth: &mut Option<RawJson>, client: &Arc<Client>) -> Option<Self> {
         let (pid, offset) = take_claim(auth)?;
-        Some(Self { pid, offset, began: now(), client: client.clone(), auth: auth.clone() })
+        let (offset, ahead) = EventsAhead::split(&offset);
+        let (client, auth) = (client.clone(), auth.clone());
+        Some(Self { pid, offset, ahead, began: now(), client, auth })
     }
 
     /// The address of the client, if it is known.

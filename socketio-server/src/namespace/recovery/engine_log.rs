@@ -25,17 +25,18 @@ use crate::{
         cluster::{LocalDelivery, Membership},
         recovery::{
             Lease,
+            ahead::{EventsAhead, EventsHad, LogPosition},
             catch_up::{Backlog, CatchUp},
             claim::{Claim, ReturningSocket},
             handover::Handovers,
             log::{RecoveryLog, SessionState, insert_with_rooms},
             session_transfer::{SessionTransfers, StoreLease, TransferDirection},
             session_writer::SessionWriter,
-            socket::{Recoverable, SessionOrigin},
+            socket::{DeliveryState, Recoverable, SessionOrigin},
         },
     },
     socket::{inner::SocketInner, stored::Stored},
-    sync::atomic::AtomicBool,
+    sync::{Mutex, atomic::AtomicBool},
 };
 
 /// Maximum length of a private id in bytes. Real ids have 20. A claim of a longer id is not looked
@@ -49,6 +50,8 @@ const PAGE: PageSize = PageSize { packets: 256, bytes: 1 << 20 };
 pub(crate) struct EngineLog {
     /// The order of delivery, and the state of sessions that other nodes cannot know.
     log: RecoveryLog,
+    /// Changes under the lock of the log.
+    pub(super) position: Mutex<LogPosition>,
     membership: Arc<Membership>,
     transfers: SessionTransfers,
     session_lifetime: Duration,
@@ -67,6 +70,7 @@ impl EngineLog {
     ) -> Self {
         Self {
             log: RecoveryLog::new(recovery, engine),
+            position: Mutex::default(),
             membership,
             transfers: SessionTransfers::default(),
             session_lifetime: recovery.max_disconnection_duration,
@@ -198,7 +202,7 @@ impl EngineLog {
         }
         let Some(store) = self.membership.store().await else { return Ok(None) };
         self.transfers.settled(&claim.pid, &[IntoStore]).await;
-        let from = Offset::from(&*claim.offset);
+        let (from, ahead) = (claim.offset.clone(), claim.ahead.clone());
         let take = async || {
             let lease = self.acquire(namespace, store.clone(), &claim);
             lease.await.map_err(|error| AdapterError::Engine(error.into()))?
@@ -213,7 +217,7 @@ impl EngineLog {
         let backlog = Backlog::new(store.clone(), from.clone());
         let socket = self.restore_member(namespace, claim, session, backlog);
         let socket = ReturningSocket::new(socket, membership);
-        if !self.read_missed(namespace, &store, from, &rooms, &socket).await? {
+        if !self.read_missed(namespace, &store, (from, ahead), &rooms, &socket).await? {
             // The client missed more than its queue can hold. The session is dropped, because
             // another attempt would fail too.
             if let Some(socket) = socket.into_socket() {
@@ -234,7 +238,9 @@ impl EngineLog {
         session: SavedSession,
         backlog: Backlog,
     ) -> Arc<SocketInner> {
-        let SavedSession { nsp, pid, sid, rooms, data, owner, epoch } = session;
+        let SavedSession { nsp, pid, sid, rooms, data, owner, epoch, volatile } = session;
+        let volatile = volatile.filter(|volatile| volatile.0 != *self.membership.uid());
+        let had = EventsHad { ahead: claim.ahead.clone(), volatile, ..EventsHad::default() };
         let origin = SessionOrigin { accepted: nsp.is_some(), written: owner.is_some(), epoch };
         // Under one lock, so that a task that emits to the socket finds it either kept or as a
         // member.
@@ -246,9 +252,12 @@ impl EngineLog {
             None => (None, Arc::default(), None),
         };
         let stored = with_shared(stored, &data);
-        let catch_up = CatchUp::HeldBack(Box::new(backlog));
-        let recoverable =
-            Recoverable::returning(pid, Trail::default(), 0, catch_up, outstanding, origin);
+        let state = DeliveryState {
+            trail: Trail::default(),
+            catch_up: CatchUp::HeldBack(Box::new(backlog)),
+            had: (!had.is_empty()).then(|| Box::new(had)),
+        };
+        let recoverable = Recoverable::returning(pid, 0, state, outstanding, origin);
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
@@ -256,13 +265,13 @@ impl EngineLog {
         socket
     }
 
-    /// Reads the log from `from` to its end. Returns whether the client's queue can hold all missed
-    /// events.
+    /// Reads the log from `from` to its end, without the events that the client got ahead of it.
+    /// Returns whether the client's queue can hold all missed events.
     async fn read_missed(
         &self,
         namespace: &Namespace,
         store: &Arc<dyn SessionStore>,
-        from: Offset,
+        (from, mut ahead): (Offset, EventsAhead),
         rooms: &HashSet<Room>,
         socket: &ReturningSocket,
     ) -> Result<bool, AdapterError> {
@@ -270,17 +279,34 @@ impl EngineLog {
         loop {
             let page = store.missed(&end, PAGE).await?;
             end = page.end;
-            let missed = page.events.iter().filter(|missed| is_for(missed, rooms));
-            let missed: Vec<_> = missed.filter_map(|missed| encode(namespace, missed)).collect();
+            let (mut frames, mut read) = (Vec::new(), None);
+            for missed in &page.events {
+                // Volatile events have other numbers.
+                let number = missed.seq.filter(|_| !missed.selection.flags.volatile);
+                let number = number.map(|number| (&missed.uid, number));
+                let was_ahead = number.is_some_and(|number| ahead.contains(number));
+                number.into_iter().for_each(|number| ahead.returned(number));
+                let own = number.filter(|(node, _)| *node == self.membership.uid());
+                read = own.map(|(_, number)| number).or(read);
+                if !was_ahead && is_for(missed, rooms) {
+                    frames.extend(encode(namespace, missed, &ahead.offset(&missed.offset)));
+                }
+            }
             let Some(recoverable) = socket.recoverable() else {
                 return Ok(false);
             };
             let mut state = recoverable.state();
+            if read.is_some() {
+                state.had.get_or_insert_default().read = read;
+            }
             let CatchUp::HeldBack(backlog) = &mut state.catch_up else { return Ok(false) };
-            if !backlog.add_missed(missed, end.clone(), self.log.max_queued()) {
+            if !backlog.add_missed(frames, end.clone(), self.log.max_queued()) {
                 return Ok(false);
             }
             if !page.has_more {
+                if let Some(had) = &mut state.had {
+                    had.ahead.retain(&ahead);
+                }
                 return Ok(true);
             }
         }
@@ -299,12 +325,13 @@ impl EngineLog {
         let written = recoverable.is_some_and(|recoverable| recoverable.written.ever());
         let owner = written.then(|| self.membership.uid().clone());
         let epoch = recoverable.map_or(0, Recoverable::epoch);
-        SavedSession { nsp, pid, sid, rooms, data, owner, epoch }
+        let volatile = Some(Box::new(self.membership.next_volatile()));
+        SavedSession { nsp, pid, sid, rooms, data, owner, epoch, volatile }
     }
 }
 
-fn encode(namespace: &Namespace, missed: &MissedEvent) -> Option<Frames> {
-    let MissedEvent { offset, args, selection } = missed;
+fn encode(namespace: &Namespace, missed: &MissedEvent, offset: &str) -> Option<Frames> {
+    let MissedEvent { args, selection, .. } = missed;
     let parser = namespace.0.config.parser;
     let frames = parser.encode_event_at(namespace.nsp(), args.event(), args, offset).ok()?;
     Some(match selection.flags.compress {

@@ -14,7 +14,7 @@ use engineio_server::{
     internal::{Settings, queue_with, settings},
 };
 use socketio_adapter::{
-    Offset, Room, Selection,
+    Room, Selection,
     recovery::{Entry, Log, LogLimits, Resumed, Session},
 };
 use tokio::sync::Notify;
@@ -29,7 +29,7 @@ use crate::{
             Lease, Resume,
             catch_up::CatchUp,
             claim::Claim,
-            socket::{Outstanding, Queued, Recoverable, SessionOrigin},
+            socket::{DeliveryState, Outstanding, Queued, Recoverable, SessionOrigin},
             takeover::SocketsByPid,
         },
     },
@@ -70,30 +70,6 @@ pub(crate) struct RecoveryLog {
     /// Notified when a session was recovered or dropped.
     sessions_changed: Notify,
     sockets: SocketsByPid,
-}
-
-/// The offset of an event, by which a client refers to it.
-#[derive(Clone, Copy)]
-pub(crate) enum LogOffset<'a> {
-    /// In the log of this node.
-    Local(u64),
-    /// In the log of an engine.
-    Engine(&'a Offset),
-}
-
-impl<'a> From<&'a Offset> for LogOffset<'a> {
-    fn from(offset: &'a Offset) -> Self {
-        Self::Engine(offset)
-    }
-}
-
-impl fmt::Display for LogOffset<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(offset) => offset.fmt(f),
-            Self::Engine(offset) => offset.fmt(f),
-        }
-    }
 }
 
 /// The present state of a socket's session.
@@ -209,13 +185,13 @@ impl RecoveryLog {
         socket.recoverable.as_ref().is_some_and(|it| log.keeps(now(), it.pid()))
     }
 
-    /// Queues an event for its recipients, and appends it to the log unless an engine keeps it.
-    /// Returns the recipients whose queues are full.
+    /// Appends an event to the log of this node, and queues it for its recipients. Returns the
+    /// recipients whose queues are full.
     pub(crate) fn deliver(
         &self,
         namespace: &Namespace,
         (selection, without): (&Selection, Option<&ByteString>),
-        offset: LogOffset<'_>,
+        offset: u64,
         frames: Frames,
     ) -> Vec<Arc<SocketInner>> {
         let (mut targets, mut wakers, mut full) = (Vec::new(), Vec::new(), Vec::new());
@@ -223,19 +199,8 @@ impl RecoveryLog {
             let mut log = self.lock();
             let position = log.next();
             namespace.hub().select(selection, without.map(|id| &**id), &mut targets);
-            for target in &targets {
-                // A returning client may have been sent an event of an engine's log already, or may
-                // have to get other events before.
-                let is_due = match (offset, &target.recoverable) {
-                    (LogOffset::Engine(offset), Some(recoverable)) => {
-                        recoverable.state().catch_up.is_due(offset, &frames, self.max_queued)
-                    }
-                    _ => true,
-                };
-                if !is_due || !target.is_connected() {
-                    continue;
-                }
-                match target.queue(position, offset, frames.clone()) {
+            for target in targets.iter().filter(|target| target.is_connected()) {
+                match target.queue(position, Some(offset), frames.clone()) {
                     Queued::Yes(waker) => wakers.extend(waker),
                     Queued::Full => {
                         namespace.0.counters.here().events.queue_full.one();
@@ -245,16 +210,12 @@ impl RecoveryLog {
                     Queued::Missed => {}
                 }
             }
-            if let LogOffset::Local(offset) = offset {
-                let mut except = selection.except.clone();
-                except.extend(without.map(|id| Room::from(id.clone())));
-                log.append(now(), entry(offset, selection.rooms.clone(), except, frames));
-            }
+            let mut except = selection.except.clone();
+            except.extend(without.map(|id| Room::from(id.clone())));
+            log.append(now(), entry(offset, selection.rooms.clone(), except, frames));
         }
         wakers.into_iter().for_each(Waker::wake);
-        if let LogOffset::Local(_) = offset {
-            self.watch_expiry(namespace);
-        }
+        self.watch_expiry(namespace);
         full
     }
 
@@ -276,7 +237,7 @@ impl RecoveryLog {
             let queued = match &member {
                 Some(member) if member.is_away() => Queued::Missed,
                 Some(member) if !member.is_disconnected() => {
-                    member.queue(position, LogOffset::Local(offset), frames.clone())
+                    member.queue(position, Some(offset), frames.clone())
                 }
                 _ if self.retains(&log, socket) => Queued::Missed,
                 _ => return Err(EmitError::Disconnected),
@@ -325,8 +286,8 @@ impl RecoveryLog {
         let Session { pid, sid, rooms, data, trail } = session;
         let RetainedSession { stored, membership, rooms: held, outstanding } = data;
         let origin = SessionOrigin { accepted: true, written: false, epoch: 0 };
-        let recoverable =
-            Recoverable::returning(pid, trail, from, CatchUp::Live, outstanding, origin);
+        let state = DeliveryState { trail, catch_up: CatchUp::Live, had: None };
+        let recoverable = Recoverable::returning(pid, from, state, outstanding, origin);
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
@@ -363,7 +324,7 @@ impl RecoveryLog {
                     if !backlog.fits(self.max_queued) {
                         return Resume::Impossible;
                     }
-                    (frames, later, state.catch_up) = backlog.finish();
+                    (frames, later, state.catch_up) = backlog.finish(state.had.as_deref());
                 }
                 CatchUp::Live | CatchUp::SentUpTo { .. } => {
                     let Some(missed) = log.missed(&state.trail, from, &rooms) else {

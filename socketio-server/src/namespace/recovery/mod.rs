@@ -24,7 +24,8 @@
 //!   store that all nodes share. Every node can recover them. The [`RecoveryLog`] then holds only the
 //!   state of sessions that other nodes cannot know: typed data, reliable events, and the lease on
 //!   the namespace. `session_transfer.rs` moves sessions to and from the store, and `catch_up.rs`
-//!   joins missed events with live ones. With crash-safe sessions, `session_writer.rs` writes those
+//!   joins missed events with live ones. `engine_delivery.rs` delivers events at their position in
+//!   the log, or ahead of the log while the engine is in trouble (`ahead.rs`). With crash-safe sessions, `session_writer.rs` writes those
 //!   of connected clients too.
 //!
 //! # Invariants
@@ -49,9 +50,13 @@
 //!    `missed_events_precede_the_connect_response`
 //! 5. *Exactly once across nodes.* A returning socket is a member, and its events are held back,
 //!    before the engine's log is read to its end. Events that were both read and delivered are
-//!    recognized by their offset, even if they are delivered without the log.
+//!    recognized by their offset. Events that are delivered without the log are recognized by their
+//!    sender's number, which the log returns, and clients report.
 //!    `a_client_gets_each_event_once_on_a_node_that_lags_behind`,
 //!    `an_event_that_a_client_got_when_it_returned_is_not_delivered_late`,
+//!    `an_unconfirmed_event_that_a_client_got_when_it_returned_is_not_delivered_again`,
+//!    `a_late_event_reaches_a_client_that_is_about_to_return`,
+//!    `events_that_a_client_got_without_the_log_are_not_repeated_on_another_node`,
 //!    `recovery_loses_no_event_on_any_node`, `sessions_that_change_nodes_match_a_model`
 //! 6. *A session is in one place.* Only one claim gets a session, and an interrupted transfer puts it
 //!    back. A stored session with an owner is restored only if the owner hands it over or is gone.
@@ -104,8 +109,10 @@
 //! 14. *The latest owner wins.* The store refuses what an earlier owner of a session writes.
 //!     `an_owner_that_the_bus_hides_does_not_overwrite_the_session_of_the_next_owner`
 
+mod ahead;
 mod catch_up;
 mod claim;
+mod engine_delivery;
 mod engine_log;
 mod handover;
 mod log;
@@ -114,9 +121,10 @@ mod session_writer;
 mod socket;
 mod takeover;
 
+pub(crate) use ahead::{Encode, EventNumber, UnloggedEvent};
 pub(crate) use claim::{Claim, ReturningSocket};
 pub(crate) use engine_log::EngineLog;
-pub(crate) use log::{LogOffset, RecoveryLog, SessionState};
+pub(crate) use log::{RecoveryLog, SessionState};
 pub(crate) use socket::Recoverable;
 
 /// Runs a function when it is dropped. Until then it keeps a namespace from being removed, or rooms

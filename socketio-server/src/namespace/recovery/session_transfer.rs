@@ -199,7 +199,7 @@ impl EngineLog {
         store: Arc<dyn SessionStore>,
         claim: &Claim,
     ) -> JoinHandle<Result<Option<StoreLease>, AdapterError>> {
-        let (pid, from) = (claim.pid.as_str().into(), claim.offset.as_str().into());
+        let (pid, from) = (claim.pid.as_str().into(), claim.offset.clone());
         let (began, address) = (claim.began, claim.address());
         let transfer = self.begin_transfer(namespace, pid, TransferDirection::OutOfStore);
         let namespace = namespace.clone();

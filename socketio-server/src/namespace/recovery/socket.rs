@@ -9,14 +9,17 @@ use std::{
 use bytestring::ByteString;
 use engineio_server::{Frames, SendError, internal::queue_with};
 use socketio_adapter::{
-    Offset,
+    NodeId, Offset,
     recovery::{Position, Trail},
 };
 
 use crate::{
     config::Overflow,
     namespace::recovery::{
-        catch_up::CatchUp, log::LogOffset, session_writer::Written, takeover::Successor,
+        ahead::{EventNumber, EventsAhead, EventsHad, LogPosition},
+        catch_up::CatchUp,
+        session_writer::Written,
+        takeover::Successor,
     },
     socket::inner::SocketInner,
     sync::{
@@ -59,6 +62,37 @@ pub(super) struct SessionOrigin {
 pub(super) struct DeliveryState {
     pub(super) trail: Trail,
     pub(super) catch_up: CatchUp,
+    /// The events that the client must not get again. Only some returning clients have any.
+    pub(super) had: Option<Box<EventsHad>>,
+}
+
+impl DeliveryState {
+    /// Records that the log of an engine has returned an event. Returns whether the client got it
+    /// ahead of the log. `here` is the name of this node.
+    pub(super) fn returned(&mut self, event: EventNumber<'_>, here: &NodeId) -> bool {
+        let Some(had) = &mut self.had else { return false };
+        let was_ahead = had.ahead.contains(event);
+        had.ahead.returned(event);
+        if event.0 == here {
+            had.read = had.read.filter(|read| *read > event.1);
+        }
+        if had.is_empty() {
+            self.had = None;
+        }
+        was_ahead
+    }
+
+    /// Returns whether the client has read the log of an engine up to an event of this node.
+    pub(super) fn has_read(&self, number: u64) -> bool {
+        self.had.as_ref().is_some_and(|had| had.has_read(number))
+    }
+
+    /// Returns the events that the client got ahead of the log, on this node and on others.
+    pub(super) fn ahead(&self, position: &LogPosition) -> EventsAhead {
+        let mut ahead = self.had.as_ref().map(|had| had.ahead.clone()).unwrap_or_default();
+        ahead.extend(&position.ahead);
+        ahead
+    }
 }
 
 /// The result of queueing an event for one socket.
@@ -72,7 +106,7 @@ pub(super) enum Queued {
 impl Recoverable {
     /// Creates the state of a new session.
     pub(crate) fn new() -> std::io::Result<Box<Self>> {
-        let state = DeliveryState { trail: Trail::default(), catch_up: CatchUp::Live };
+        let state = DeliveryState { trail: Trail::default(), catch_up: CatchUp::Live, had: None };
         let pid = engineio_server::generate_sid()?;
         Ok(Box::new(Self {
             pid,
@@ -91,9 +125,8 @@ impl Recoverable {
     /// Creates the state of a recovered session.
     pub(super) fn returning(
         pid: ByteString,
-        trail: Trail,
         from: Position,
-        catch_up: CatchUp,
+        state: DeliveryState,
         outstanding: Arc<Outstanding>,
         SessionOrigin { accepted, written, epoch }: SessionOrigin,
     ) -> Self {
@@ -101,7 +134,7 @@ impl Recoverable {
             pid,
             from: Some(from),
             outstanding,
-            state: Mutex::new(DeliveryState { trail, catch_up }),
+            state: Mutex::new(state),
             restored_at: Some(now()),
             accepted: AtomicBool::new(accepted),
             successor: Mutex::default(),
@@ -148,6 +181,13 @@ impl Recoverable {
         self.state().catch_up.was_sent(offset)
     }
 
+    /// Returns whether the client was on the node of a volatile event when the node sent it.
+    pub(crate) fn had_volatile(&self, (from, number): EventNumber<'_>) -> bool {
+        let state = self.state();
+        let volatile = state.had.as_ref().and_then(|had| had.volatile.as_deref());
+        volatile.is_some_and(|(node, next)| node == from && number < *next)
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, DeliveryState> {
         lock(&self.state)
     }
@@ -159,13 +199,9 @@ impl SocketInner {
         self.recoverable.as_ref().is_some_and(|it| it.state().trail.missed().is_some())
     }
 
-    /// Queues an event, unless the client has already missed one.
-    pub(super) fn queue(
-        &self,
-        position: Position,
-        offset: LogOffset<'_>,
-        frames: Frames,
-    ) -> Queued {
+    /// Queues an event, unless the client has already missed one. `offset` is its offset in the log
+    /// of this node.
+    pub(super) fn queue(&self, position: Position, offset: Option<u64>, frames: Frames) -> Queued {
         let mut state = self.recoverable.as_ref().map(|recoverable| recoverable.state());
         if state.as_ref().is_some_and(|state| state.trail.missed().is_some()) {
             return Queued::Missed;
@@ -175,7 +211,7 @@ impl SocketInner {
         });
         match queued {
             Some(Ok(())) => {
-                if let (Some(mut state), LogOffset::Local(offset)) = (state, offset) {
+                if let (Some(mut state), Some(offset)) = (state, offset) {
                     state.trail.record_sent(offset);
                 }
                 Queued::Yes(waker)

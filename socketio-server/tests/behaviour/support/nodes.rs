@@ -32,6 +32,27 @@ pub fn patient() -> ClusterLimits {
     ClusterLimits::default().request_timeout(Duration::from_secs(40))
 }
 
+/// A cluster whose log skips the events to its nodes while the flag is set.
+pub fn skipping() -> (MemoryCluster, Arc<AtomicBool>) {
+    let (cluster, skip) = (cluster(), Arc::new(AtomicBool::new(false)));
+    let skipped = skip.clone();
+    cluster.on_message(move |message| {
+        if !skipped.load(Ordering::SeqCst) {
+            message.deliver();
+        }
+    });
+    (cluster, skip)
+}
+
+/// Returns the next event without its offset, and the offset, if it has one.
+pub async fn event(client: &mut Client) -> (serde_json::Value, Option<String>) {
+    let text = client.text().await;
+    let mut event: Vec<serde_json::Value> =
+        serde_json::from_str(text.strip_prefix("42").unwrap()).unwrap();
+    let offset = if event.len() > 2 { event.pop() } else { None };
+    (event.into(), offset.map(|offset| offset.as_str().unwrap().to_owned()))
+}
+
 /// A server of the cluster, and the sockets that connect to it.
 pub struct Node {
     pub server: Running,
@@ -154,6 +175,10 @@ pub enum Trouble {
     NoLog,
     /// The store works, but messages are refused.
     NoPublishing,
+    /// Messages wait.
+    SlowPublishing,
+    /// There is no connection, and what waits fails.
+    NotConnected,
     /// Messages are taken, but the confirmation is lost.
     NoAnswer,
     /// Messages are taken, but the confirmation has no offset.
@@ -268,6 +293,17 @@ impl Link for Line {
         let trouble = *self.state.trouble.lock().unwrap();
         match trouble {
             Trouble::NoPublishing => Box::pin(async { Err(failure()) }),
+            Trouble::SlowPublishing => Box::pin(async {
+                until(|| *self.state.trouble.lock().unwrap() != Trouble::SlowPublishing).await;
+                let trouble = *self.state.trouble.lock().unwrap();
+                if trouble == Trouble::NotConnected {
+                    return Err(failure());
+                }
+                self.link.publish(message).await
+            }),
+            Trouble::NotConnected => {
+                Box::pin(async { Err(AdapterError::NotConnected("not connected".into())) })
+            }
             Trouble::NoAnswer => Box::pin(async {
                 self.link.publish(message).await?;
                 Err(failure())

@@ -31,7 +31,7 @@ use crate::{
     stats::Counters,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
         lock,
     },
     time::now,
@@ -49,6 +49,8 @@ pub(crate) struct Membership {
     /// Whether events are published before they are delivered on this node.
     logged: bool,
     order: PublishOrder,
+    /// The number of the next volatile event.
+    next_volatile: AtomicU64,
     /// Number of sessions on their way to the store.
     transfers: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
@@ -102,6 +104,7 @@ impl Membership {
             machine: Mutex::new(machine),
             queue: Queue::new(&limits),
             order: PublishOrder::new(limits.max_queued_messages, limits.max_queued_bytes),
+            next_volatile: AtomicU64::new(0),
             member,
             limits,
             link: OnceLock::new(),
@@ -137,17 +140,27 @@ impl Membership {
         args: Args,
         selection: Selection,
     ) -> Result<LocalDelivery, ClusterError> {
-        let logged = self.logged && !selection.flags.volatile;
+        let volatile = selection.flags.volatile;
         let message = self.message(Body::Broadcast { args, selection, request: None });
         let outgoing = |seq| Outgoing { to: None, message: Message { seq, ..message } };
-        if !logged {
+        if !self.logged {
             return self.push(outgoing(None)).map(|()| LocalDelivery::Now);
+        }
+        if volatile {
+            // Counted before it is delivered on this node: a client that leaves in between misses it.
+            let number = self.next_volatile.fetch_add(1, Ordering::AcqRel);
+            return self.push(outgoing(Some(number))).map(|()| LocalDelivery::Now);
         }
         let publish = |number| self.queue.push(outgoing(Some(number)));
         match self.order.add_event(publish).unwrap_or(Err(ClusterError::QueueFull)) {
             Ok(()) => Ok(LocalDelivery::ByLog),
             refused => self.pushed(refused).map(|()| LocalDelivery::Now),
         }
+    }
+
+    /// Returns the name of this node, and the number of its next volatile event.
+    pub(crate) fn next_volatile(&self) -> (NodeId, u64) {
+        (self.member.uid.clone(), self.next_volatile.load(Ordering::Acquire))
     }
 
     /// Returns the events of this node that are on their way through the log.

@@ -22,7 +22,8 @@ use crate::{
         cluster::{
             details::details,
             membership::{
-                Membership, Relay, Stage, publish_order::PublishOrder, warnings::Warnings,
+                Membership, Relay, Stage, publish_order::PublishOrder, queue::is_volatile,
+                warnings::Warnings,
             },
             server_side,
         },
@@ -166,8 +167,10 @@ async fn publish(node: &Node, link: &dyn Link) {
         let publish = async {
             match outgoing.to {
                 None => match outgoing.message.seq {
-                    Some(number) => publish_event(node, link, number, outgoing.message).await,
-                    None => publish_plain(node, link, outgoing.message).await,
+                    Some(number) if !is_volatile(&outgoing.message.body) => {
+                        publish_event(node, link, number, outgoing.message).await
+                    }
+                    _ => publish_plain(node, link, outgoing.message).await,
                 },
                 Some(to) => link.reply(&to, outgoing.message).await,
             }
@@ -218,12 +221,16 @@ async fn publish_event(
     // A panic must not skip the delivery on this node.
     let result = caught(async { link.publish(message).await }).await;
     let (namespace, unlogged) = (node.namespace.clone(), event.clone());
+    let may_be_logged = matches!(result, Err(AdapterError::Engine(_)));
     let deliver = move || {
         let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
         if let Some(membership) = namespace.membership() {
+            // Nor does it overtake earlier events that may be logged, or that the log has accepted.
+            membership.order.settle(number);
             deliver_late(&namespace, &membership.order, number);
         }
-        deliver(&namespace, unlogged.body, None);
+        let number = may_be_logged.then_some((&unlogged.uid, number));
+        deliver_unlogged(&namespace, &unlogged.body, number, None);
     };
     if order.end_publishing(&event, &result, deliver) {
         let membership = node.membership.clone();
@@ -296,14 +303,22 @@ fn report(node: &Node, result: Result<(), AdapterError>) {
     }
 }
 
-/// Delivers an event that is in no log, or at another time than the log returns it. If it has an
-/// offset in a log, clients that have been sent all events up to this offset do not get it.
-fn deliver(namespace: &Namespace, body: Body, offset: Option<&Offset>) {
+/// Delivers an event of another node that cannot be recovered. If it has an offset in a log, clients
+/// that have been sent all events up to this offset do not get it. Nor do clients that were on the
+/// other node when it sent the event.
+fn deliver(
+    namespace: &Namespace,
+    from: &NodeId,
+    body: Body,
+    (offset, number): (Option<&Offset>, Option<u64>),
+) {
     let Body::Broadcast { args, selection, .. } = body else { return };
     let broadcast = Broadcast::on_this_node(namespace, selection);
     let is_due = |target: &SocketInner| {
-        let sent = offset.zip(target.recoverable.as_deref());
-        sent.is_none_or(|(offset, recoverable)| !recoverable.was_sent(offset))
+        target.recoverable.as_deref().is_none_or(|recoverable| {
+            !offset.is_some_and(|offset| recoverable.was_sent(offset))
+                && !number.is_some_and(|number| recoverable.had_volatile((from, number)))
+        })
     };
     if let Err(error) = broadcast.deliver_to(is_due, args.event(), &args) {
         tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event");
@@ -312,22 +327,40 @@ fn deliver(namespace: &Namespace, body: Body, offset: Option<&Offset>) {
 
 /// Delivers an event of any node at its position in the log. A volatile event has none, and is
 /// delivered at once.
-fn deliver_logged(namespace: &Namespace, body: Body, offset: &Offset) {
+fn deliver_logged(
+    namespace: &Namespace,
+    from: &NodeId,
+    body: Body,
+    (offset, number): (&Offset, Option<u64>),
+) {
     match (body, namespace.0.delivery.engine_log()) {
         (Body::Broadcast { args, selection, .. }, Some(engine)) if !selection.flags.volatile => {
+            let number = number.map(|number| (from, number));
             let broadcast = Broadcast::on_this_node(namespace, selection);
-            if let Err(error) = broadcast.deliver_at(engine.log(), offset, args.event(), &args) {
-                tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event of the log");
-            }
+            broadcast.deliver_logged(engine, (offset, number), &args);
         }
-        (body, _) => deliver(namespace, body, Some(offset)),
+        (body, _) => deliver(namespace, from, body, (Some(offset), number)),
     }
+}
+
+/// Delivers an event of this node that the log has not returned. It has a number if the log may
+/// contain it, and an offset if that is known.
+fn deliver_unlogged(
+    namespace: &Namespace,
+    body: &Body,
+    number: Option<(&NodeId, u64)>,
+    offset: Option<&Offset>,
+) {
+    let Body::Broadcast { args, selection, .. } = body else { return };
+    let Some(engine) = namespace.0.delivery.engine_log() else { return };
+    let broadcast = Broadcast::on_this_node(namespace, selection.clone());
+    broadcast.deliver_unlogged(engine, (number, offset), args);
 }
 
 /// Delivers the events below a number that the log has accepted and not returned.
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
     for (number, (event, offset)) in order.take_late(number) {
-        deliver(namespace, event.body, Some(&offset));
+        deliver_unlogged(namespace, &event.body, Some((&event.uid, number)), Some(&offset));
         order.finish(number);
     }
 }
@@ -353,7 +386,7 @@ impl Node {
             self.membership.counters.here().cluster.lost.one();
             let number = message.seq;
             if let Some(namespace) = self.namespace() {
-                deliver(&namespace, message.body, None);
+                deliver_unlogged(&namespace, &message.body, None, None);
             }
             number.into_iter().for_each(|number| self.membership.order.finish(number));
         }
@@ -374,11 +407,19 @@ impl Node {
         });
     }
 
-    fn execute(&self, namespace: &Namespace, from: NodeId, body: Body, offset: Option<&Offset>) {
+    /// Executes what another node requests, in a message that may be in the log: at an offset, and
+    /// with a number.
+    fn execute(
+        &self,
+        namespace: &Namespace,
+        from: NodeId,
+        body: Body,
+        (offset, number): (Option<&Offset>, Option<u64>),
+    ) {
         match body {
             Body::Broadcast { request: None, .. } => match offset {
-                Some(offset) => deliver_logged(namespace, body, offset),
-                None => deliver(namespace, body, None),
+                Some(offset) => deliver_logged(namespace, &from, body, (offset, number)),
+                None => deliver(namespace, &from, body, (None, number)),
             },
             Body::Broadcast { args, selection, request: Some(request) } => {
                 let relay = || Relay {
@@ -432,13 +473,19 @@ impl Inbox for Node {
         if message.uid == self.membership.member.uid {
             let order = &self.membership.order;
             let (Some(offset), Some(number)) = (offset, message.seq) else { return };
+            if is_volatile(&message.body) {
+                return;
+            }
             let is_due = order.log_returned(number);
             // The log has skipped these events.
             order.settle(number);
             deliver_late(&namespace, order, number);
             if is_due {
-                deliver_logged(&namespace, message.body, &offset);
+                let at = (&offset, Some(number));
+                deliver_logged(&namespace, &message.uid, message.body, at);
                 order.finish(number);
+            } else if let Some(engine) = namespace.0.delivery.engine_log() {
+                engine.returned((&message.uid, number));
             }
             return;
         }
@@ -449,8 +496,9 @@ impl Inbox for Node {
         {
             engine.heard_from(&message.uid);
         }
+        let number = message.seq;
         for (from, body) in self.membership.receive(message) {
-            self.execute(&namespace, from, body, offset.as_ref());
+            self.execute(&namespace, from, body, (offset.as_ref(), number));
         }
     }
 

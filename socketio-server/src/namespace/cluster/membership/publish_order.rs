@@ -5,12 +5,12 @@
 //! when the log returns it, even if the engine's response to its publication was lost.
 //!
 //! An event that could not be logged is delivered on this node when it is its turn. If the engine may
-//! have logged it nevertheless, the log has some time to return it before. Only then it has an
-//! offset, without which another node would send it once more to a client that returns there.
-//! Earlier events that the log has accepted and not returned in time are then delivered before it,
-//! so that no event overtakes another. Events that the log skips, because their entry cannot be
-//! decoded or the reader has lost its position, are delivered before the next event that the log
-//! returns. In both cases, clients that were sent an event when they returned do not get it again.
+//! have logged it nevertheless, the log has some time to return it before. Earlier events that the
+//! log has accepted and not returned in time are then delivered before it, so that no event
+//! overtakes another. Events that the log skips, because their entry cannot be decoded or the reader
+//! has lost its position, are delivered before the next event that the log returns. In all of these
+//! cases an event is delivered ahead of the log (`namespace/recovery/ahead.rs`): clients that have it
+//! do not get it again, wherever they return, and clients that are about to return get it too.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

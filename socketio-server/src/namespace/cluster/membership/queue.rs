@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use socketio_adapter::{ClusterLimits, Message, NodeId};
+use socketio_adapter::{Body, ClusterLimits, Message, NodeId};
 use tokio::sync::Notify;
 
 use crate::{
@@ -34,9 +34,14 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Returns whether this is an event that is delivered on this node when the engine's log
     /// returns it.
-    fn is_logged(&self) -> bool {
-        self.message.seq.is_some()
+    pub(super) fn is_logged(&self) -> bool {
+        self.message.seq.is_some() && !is_volatile(&self.message.body)
     }
+}
+
+/// Returns whether a message is a volatile event. Its number is one of another series.
+pub(super) fn is_volatile(body: &Body) -> bool {
+    matches!(body, Body::Broadcast { selection, .. } if selection.flags.volatile)
 }
 
 impl Queue {
@@ -129,8 +134,6 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use socketio_adapter::Body;
-
     use super::*;
 
     fn message() -> Outgoing {
