@@ -81,6 +81,26 @@ fn events_of_a_thread_arrive_in_order_until_the_socket_is_disconnected() {
     });
 }
 
+/// Also if a log keeps events for clients that return.
+#[test]
+fn an_event_that_is_emitted_beside_a_disconnect_is_sent_or_refused() {
+    let recovery = || ServerConfig::default().connection_state_recovery(Recovery::default());
+    let configs: [fn() -> ServerConfig; 2] = [ServerConfig::default, recovery];
+    for config in configs {
+        model(move || {
+            let world = World::new(config());
+            let (mut client, socket) = world.connect();
+            let emitter = socket.clone();
+            let emitter = thread(move || (0..2).filter(|n| emitter.emit("n", n).is_ok()).count());
+            socket.disconnect();
+            drop(socket);
+            let sent = client.receive_until("1").len() - 1;
+            assert_eq!(client.assert_nothing_more(emitter), sent);
+            world.assert_empty();
+        });
+    }
+}
+
 /// Runs `emit` in another thread while the server disconnects a socket. Fails if a packet of the
 /// socket follows its DISCONNECT.
 fn assert_disconnect_is_last(

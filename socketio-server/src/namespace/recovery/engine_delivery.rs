@@ -115,7 +115,7 @@ impl EngineLog {
                         target.overflowed(log.next());
                         full.push(target.clone());
                     }
-                    Queued::Missed => {}
+                    Queued::Missed | Queued::Disconnected => {}
                 }
             }
         }

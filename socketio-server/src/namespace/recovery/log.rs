@@ -207,7 +207,7 @@ impl RecoveryLog {
                         target.overflowed(position);
                         full.push(target.clone());
                     }
-                    Queued::Missed => {}
+                    Queued::Missed | Queued::Disconnected => {}
                 }
             }
             let mut except = selection.except.clone();
@@ -245,6 +245,7 @@ impl RecoveryLog {
             let waker = match queued {
                 Queued::Yes(waker) => waker,
                 Queued::Missed => None,
+                Queued::Disconnected => return Err(EmitError::Disconnected),
                 Queued::Full => {
                     socket.client.counters.here().events.queue_full.one();
                     return Err(EmitError::Full);

@@ -101,6 +101,8 @@ pub(super) enum Queued {
     Full,
     /// The connection is lost. The event is in the log, and is sent when the client returns.
     Missed,
+    /// The socket was disconnected deliberately. Its client cannot return.
+    Disconnected,
 }
 
 impl Recoverable {
@@ -217,10 +219,12 @@ impl SocketInner {
                 Queued::Yes(waker)
             }
             Some(Err(SendError::Full(_))) => Queued::Full,
-            _ => {
+            Some(Err(_)) => {
                 state.iter_mut().for_each(|state| state.trail.miss(position));
                 Queued::Missed
             }
+            // A lost connection would be recorded already.
+            None => Queued::Disconnected,
         }
     }
 
