@@ -175,6 +175,11 @@ impl Namespace {
     /// socket is handled. A handler that is added in this part with [`Socket::on`] therefore misses
     /// no event.
     ///
+    /// As in Node, the handler finds its own socket in the namespace, so broadcasts reach it. Other
+    /// threads may therefore find the socket shortly before its handler runs, and their events may
+    /// reach the client before those of the handler. What they need to know of the socket belongs
+    /// into a middleware, which runs before others can find it.
+    ///
     /// ```
     /// use socketio_server::{Data, JoinError, Server, Socket};
     ///

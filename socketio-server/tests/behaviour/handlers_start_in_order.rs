@@ -37,6 +37,30 @@ async fn burst(client: &mut support::Client, events: &[String]) {
     client.burst(&events.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
+/// In Node too. Another thread may therefore find the socket before its handler runs.
+#[tokio::test]
+async fn a_connection_handler_finds_its_own_socket_and_a_middleware_does_not() {
+    let server = server_with(ServerConfig::default()).await;
+    let (sender, mut log) = log();
+    let found = move |at: &'static str| {
+        let sender = sender.clone();
+        move |socket: Socket| {
+            let namespace = socket.namespace().clone();
+            let _ = sender.send((at, namespace.socket(socket.id()).is_some()));
+            namespace.emit(at, &1).unwrap();
+            std::future::ready(())
+        }
+    };
+    let handler = found("handler");
+    let middleware = found("middleware");
+    server.io.use_(middleware);
+    server.io.on_connection(handler);
+    let mut client = server.client().await;
+    assert_eq!(log.next().await, ("middleware", false));
+    assert_eq!(log.next().await, ("handler", true));
+    client.expect(r#"42["handler",1]"#).await;
+}
+
 #[tokio::test]
 async fn handlers_run_one_at_a_time_with_a_limit_of_one() {
     let (server, permits, mut log) = working(1).await;
