@@ -21,6 +21,7 @@ use crate::{
     network::Network,
     payload::{attachments, is_intact},
     random::Random,
+    topics::Topics,
 };
 
 /// The data with which a client connects to a namespace.
@@ -37,6 +38,8 @@ pub(crate) struct Client {
     next: Vec<Arc<AtomicU32>>,
     /// The sockets of the namespaces [`RETRIED`].
     retried: Vec<Retried>,
+    /// The namespaces that exist while clients use them.
+    pub(crate) topics: Option<Topics>,
     /// Whether some events have attachments.
     pub(crate) attaches: bool,
     /// Whether the client has left on purpose.
@@ -122,6 +125,7 @@ impl Client {
             sockets,
             next,
             retried: Vec::new(),
+            topics: None,
             attaches: false,
             is_away: Arc::default(),
             network: network.clone(),
@@ -144,7 +148,8 @@ impl Client {
 
     /// Connects sockets again that servers have refused or disconnected.
     pub(crate) fn reopen_sockets(&self, delay: Duration) {
-        for socket in self.all_sockets() {
+        let topics = self.topics.iter().flat_map(Topics::sockets);
+        for socket in self.permanent_sockets().chain(topics) {
             let reopen = |is_away: Arc<AtomicBool>| {
                 move |socket: Socket| {
                     let is_away = is_away.clone();
@@ -171,12 +176,17 @@ impl Client {
         }
     }
 
-    fn all_sockets(&self) -> impl Iterator<Item = &Socket> {
+    fn permanent_sockets(&self) -> impl Iterator<Item = &Socket> {
         self.sockets.iter().chain(self.retried.iter().map(|it| &it.socket))
     }
 
+    /// The sockets that the client wants to be connected.
+    fn wanted_sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.permanent_sockets().chain(self.topics.iter().flat_map(Topics::wanted))
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
-        self.all_sockets().all(Socket::is_connected)
+        self.wanted_sockets().all(Socket::is_connected)
     }
 
     /// Emits the next event that is sent again if no ack arrives. Without `awaits_ack` only where
@@ -261,17 +271,19 @@ impl Client {
 
     pub(crate) fn leave(&self) {
         self.is_away.store(true, Relaxed);
-        self.all_sockets().for_each(Socket::disconnect);
+        let topics = self.topics.iter().flat_map(Topics::sockets);
+        // A server may have refused a topic that the client has left since.
+        self.permanent_sockets().chain(topics).for_each(Socket::disconnect);
     }
 
     pub(crate) fn come_back(&self) {
         self.is_away.store(false, Relaxed);
         self.network.retarget(self.number);
-        self.all_sockets().for_each(Socket::open);
+        self.wanted_sockets().for_each(Socket::open);
     }
 }
 
-fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
+pub(crate) fn listen(socket: &Socket, receiver: Receiver, ledger: &Ledger) {
     let (on_connect, on_event) = (ledger.clone(), ledger.clone());
     socket.on_connect(move |socket: Socket| {
         on_connect.client_connected(receiver, socket.is_recovered());

@@ -23,8 +23,10 @@ use crate::random::Random;
 /// How the engine's calls behave while a node cannot reach it, or their responses are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Partition {
-    /// Its calls fail.
+    /// Its calls fail, and it does not know whether the engine has executed them.
     Refusing,
+    /// Its calls fail, because it is not connected.
+    NotConnected,
     /// Its calls wait.
     Stuck,
 }
@@ -40,6 +42,8 @@ struct Reach {
     partition: Mutex<Option<Partition>>,
     /// How the engine's responses to calls that it has executed are lost.
     lost_responses: Mutex<Option<Partition>>,
+    /// Whether messages to the node wait, although its calls reach the engine.
+    stalls_messages: Mutex<bool>,
     changed: Notify,
 }
 
@@ -51,6 +55,17 @@ impl Reach {
     fn set(&self, partition: Option<Partition>) {
         *lock(&self.partition) = partition;
         self.changed.notify_waiters();
+    }
+
+    /// Waits until messages arrive.
+    async fn receives(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.partition().is_none() && !*lock(&self.stalls_messages) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     async fn reached(&self) {
@@ -112,7 +127,7 @@ impl Engine {
                     continue;
                 }
                 // A node reads the log from where it stopped.
-                to_node.reached().await;
+                to_node.receives().await;
                 message.deliver();
             }
         });
@@ -172,11 +187,15 @@ struct Gate {
 impl Gate {
     async fn pass(&self) -> Result<(), AdapterError> {
         sleep(self.latency).await;
-        if self.reach.partition() == Some(Partition::Refusing) {
-            return Err(AdapterError::Engine("partition".into()));
+        match self.reach.partition() {
+            Some(Partition::Refusing) => Err(AdapterError::Engine("partition".into())),
+            Some(Partition::NotConnected) => Err(AdapterError::NotConnected("partition".into())),
+            Some(Partition::Stuck) => {
+                self.reach.reached().await;
+                Ok(())
+            }
+            None => Ok(()),
         }
-        self.reach.reached().await;
-        Ok(())
     }
 
     /// Returns the response to a call that the engine has executed, unless it is lost.
@@ -186,7 +205,7 @@ impl Gate {
             let lost = *lock(&self.reach.lost_responses);
             match lost {
                 None => return result,
-                Some(Partition::Refusing) => {
+                Some(Partition::Refusing | Partition::NotConnected) => {
                     return Err(AdapterError::Engine("the response is lost".into()));
                 }
                 Some(Partition::Stuck) => changed.await,
@@ -213,11 +232,18 @@ impl Access {
         self.gate.reach.changed.notify_waiters();
     }
 
+    /// Delays the messages to the node, or passes them on again.
+    pub(crate) fn stall_messages(&self, stalls: bool) {
+        *lock(&self.gate.reach.stalls_messages) = stalls;
+        self.gate.reach.changed.notify_waiters();
+    }
+
     /// Cuts the node off for good.
     pub(crate) fn kill(&self) {
         self.adapter.kill();
         self.partition(None);
         self.lose_responses(None);
+        self.stall_messages(false);
     }
 }
 
@@ -243,9 +269,29 @@ impl ClusterAdapter for Access {
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
             self.gate.pass().await?;
-            let link = self.adapter.join(member, inbox).await?;
+            let joined = Joined(Some(self.adapter.join(member, inbox).await?));
+            self.gate.respond(Ok(())).await?;
+            let link = joined.into_link().ok_or(AdapterError::NotInCluster)?;
             Ok(Arc::new(GatedLink { link, gate: self.gate.clone() }) as Arc<dyn Link>)
         })
+    }
+}
+
+/// A member whose node has no response of the engine yet. If it gets none, it leaves: its
+/// subscription ends with the connection.
+struct Joined(Option<Arc<dyn Link>>);
+
+impl Joined {
+    fn into_link(mut self) -> Option<Arc<dyn Link>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.take() {
+            tokio::spawn(async move { link.leave().await });
+        }
     }
 }
 

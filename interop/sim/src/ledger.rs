@@ -252,7 +252,7 @@ impl Ledger {
         let State { received, streams, .. } = state;
         let positions = received.entry(receiver).or_default();
         positions.retain(|stream, _| match &streams[*stream] {
-            Stream { volatile: true, .. } => false,
+            Stream { volatile: true, .. } => recovered,
             stream => recovered || stream.direct,
         });
     }

@@ -16,6 +16,7 @@ mod node;
 mod payload;
 mod plan;
 mod random;
+mod topics;
 mod world;
 
 use std::{fmt, time::Duration};
@@ -62,7 +63,7 @@ impl fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 /// Options of a run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Whether the whole trace is printed at once.
     pub prints: bool,
@@ -71,10 +72,19 @@ pub struct Options {
     /// Whether nodes neither crash, nor are drained, nor sleep. Such a run is exactly the same each
     /// time.
     pub nodes_stay: bool,
-    /// Whether the workloads and faults of `extras` are left out. Seeds that were found without them keep their
-    /// runs.
-    pub basic: bool,
+    /// The workloads and faults: 0 for those of the first seeds, 1 with the first extras, 2 with all.
+    /// Seeds that were found with fewer of them keep their runs.
+    pub workloads: usize,
 }
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { prints: false, loses: None, nodes_stay: false, workloads: WORKLOADS }
+    }
+}
+
+/// The largest value of [`Options::workloads`].
+pub const WORKLOADS: usize = 2;
 
 /// Runs the world of a seed.
 ///

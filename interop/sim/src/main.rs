@@ -8,22 +8,19 @@ use std::{
 use sim::Options;
 
 const USAGE: &str = "\
-usage: sim [--basic] [--seeds N] [--from S]   runs N seeds (default 1000) from S on
-       sim [--basic] --seed S                 runs one seed, and prints its trace
-With --basic, the world has only the workloads of the first seeds.";
+usage: sim [--workloads N] [--seeds N] [--from S]   runs N seeds (default 1000) from S on
+       sim [--workloads N] --seed S                 runs one seed, and prints its trace
+With --workloads 0 or 1, the world has only the workloads of the first seeds, or of earlier ones.";
 
 fn main() -> ExitCode {
     let (mut seeds, mut from, mut options) = (1000, 0, Options::default());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        if arg == "--basic" {
-            options.basic = true;
-            continue;
-        }
         let value = args.next().and_then(|value| value.parse::<u64>().ok());
         match (arg.as_str(), value) {
             ("--seeds", Some(count)) => seeds = count,
             ("--from", Some(seed)) => from = seed,
+            ("--workloads", Some(workloads)) => options.workloads = workloads as usize,
             ("--seed", Some(seed)) => (from, seeds, options.prints) = (seed, 1, true),
             _ => {
                 eprintln!("{USAGE}");

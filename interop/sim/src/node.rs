@@ -1,6 +1,7 @@
 //! A server of ours, with the handlers of the workload.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,8 +11,8 @@ use std::{
 
 use engineio_server::internal::serve_stream;
 use socketio_server::{
-    Auth, ClusterLimits, Data, HandlerError, Recovery, Server, ServerConfig, Socket, TurnLimits,
-    Value, WeakSocket,
+    Auth, ClusterLimits, Data, HandlerError, ParentNamespace, Recovery, Server, ServerConfig,
+    Socket, TurnLimits, Value, WeakSocket,
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -24,6 +25,7 @@ use crate::{
     payload::attachments,
     plan::Plan,
     random::Random,
+    topics,
 };
 
 /// Limits of a server, small enough to be reached.
@@ -45,10 +47,10 @@ pub(crate) fn ack_bound(timeout: Duration) -> Duration {
 }
 
 /// The number of a socket's connection in the ledger.
-struct ConnectionNumber(usize);
+pub(crate) struct ConnectionNumber(pub(crate) usize);
 
 /// The sockets of a node, with their connection, client and namespace.
-type Sockets = Arc<Mutex<Vec<(WeakSocket, usize, usize, usize)>>>;
+pub(crate) type Sockets = Arc<Mutex<Vec<(WeakSocket, usize, usize, usize)>>>;
 
 pub(crate) struct Node {
     pub(crate) io: Server,
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     stop: Arc<watch::Sender<bool>>,
     /// Whether some events have attachments.
     pub(crate) attaches: bool,
+    /// The namespaces that exist while clients use them.
+    pub(crate) topics: Option<ParentNamespace>,
 }
 
 /// The wall clock. It only moves when the machine slept, because the server compares it with the
@@ -99,7 +103,8 @@ fn config(plan: &Plan, access: Option<Arc<Access>>, clock: WallClock) -> ServerC
         let recovery = Recovery::default()
             .max_disconnection_duration(WINDOW)
             .max_bytes(MAX_LOG_BYTES)
-            .crash_safe(plan.crash_safe);
+            .crash_safe(plan.crash_safe)
+            .skip_middlewares(!plan.delays_return);
         config = config.connection_state_recovery(recovery);
     }
     match access {
@@ -137,7 +142,7 @@ impl Node {
                 });
             })),
         );
-        Self { io, origin, access, sockets, stop, attaches: false }
+        Self { io, origin, access, sockets, stop, attaches: false, topics: None }
     }
 
     /// Handles the events that clients send again if no ack arrives.
@@ -165,19 +170,30 @@ impl Node {
         }
     }
 
+    /// Declares the namespaces that exist while clients use them.
+    pub(crate) fn declare_topics(&mut self, ledger: &Ledger, random: Random) {
+        self.topics = topics::declare(&self.io, self.origin, ledger, &self.sockets, random);
+    }
+
     /// Delays some clients in a middleware, and refuses some of them while `refuses` is set.
     pub(crate) fn guard(&self, refuses: &Arc<AtomicBool>, random: Random) {
         let random = Arc::new(Mutex::new(random));
-        for name in NAMESPACES.iter().chain(&RETRIED) {
+        let middleware = || {
             let (random, refuses) = (random.clone(), refuses.clone());
-            self.io.of(name).use_(move || {
+            move || {
                 let is_refused = refuses.load(Relaxed) && lock(&random).chance(10);
                 let pause = pause(&random, 30, 3000);
                 async move {
                     pause.await;
                     if is_refused { Err(HandlerError::public("refused")) } else { Ok(()) }
                 }
-            });
+            }
+        };
+        for name in NAMESPACES.iter().chain(&RETRIED) {
+            self.io.of(name).use_(middleware());
+        }
+        if let Some(topics) = &self.topics {
+            topics.use_(middleware());
         }
     }
 
@@ -222,9 +238,13 @@ impl Node {
             (Audience::Volatile(nsp, room), _) => {
                 self.io.of(NAMESPACES[*nsp]).to(room.clone()).volatile().emit("down", &args)
             }
-            (Audience::Room(nsp, room), _) => {
+            (Audience::Room(nsp, room), _) if *nsp < topics::FIRST => {
                 self.io.of(NAMESPACES[*nsp]).to(room.clone()).emit("down", &args)
             }
+            (Audience::Room(nsp, room), _) => match self.topic(*nsp - topics::FIRST) {
+                Some(topic) => topic.to(room.clone()).emit("down", &args),
+                None => return,
+            },
             (Audience::Socket(_), Some(socket)) => socket.emit("down", &args),
             (Audience::Socket(_), None) => return,
         };
@@ -245,7 +265,9 @@ impl Node {
             }
         }
         let log = self.io.stats().recovery_log;
-        if log.bytes > (NAMESPACES.len() * MAX_LOG_BYTES) as u64 {
+        let namespaces =
+            NAMESPACES.len() + self.topics.as_ref().map_or(0, |it| it.children().len());
+        if log.bytes > (namespaces * MAX_LOG_BYTES) as u64 {
             ledger.violate(format!("limit: node {:?} keeps {log:?}", self.origin));
         }
     }
@@ -260,6 +282,7 @@ impl Node {
             ("acks", stats.acks.pending()),
             ("requests", stats.cluster_requests),
             ("sessions", stats.recovery_log.sessions),
+            ("topics", self.topics.as_ref().map_or(0, |it| it.children().len()) as u64),
         ];
         for (what, count) in left {
             if count > 0 {
@@ -296,31 +319,61 @@ fn listen(
         let joined = if socket.recovered() { Ok(()) } else { socket.join(rooms(client)) };
         async move { Ok(joined?) }
     });
-    let (on_event, random) = (ledger.clone(), Mutex::new(random));
-    let handle = Arc::new(move |socket: &Socket, client, n| {
-        let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
-        on_event.handled(connection, (client, nsp), n);
-        pause(&random, 30, 2000)
-    });
-    let handle_up = handle.clone();
-    namespace.on("up", move |socket: Socket, Data((client, n)): Data<(usize, u32)>| {
-        let pause = handle_up(&socket, client, n);
-        async move {
+    let random = Arc::new(Mutex::new(random));
+    namespace.on("up", up(move |_| nsp, ledger, &random));
+    namespace.on("echo", echo(move |_| nsp, ledger, &random));
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Returns the handler of the event `up`, which acks it with its number. `nsp` returns the number
+/// of a socket's namespace.
+pub(crate) fn up<F: Fn(&Socket) -> usize>(
+    nsp: F,
+    ledger: &Ledger,
+    random: &Arc<Mutex<Random>>,
+) -> impl Fn(Socket, Data<(usize, u32)>) -> BoxFuture<u32> + use<F> {
+    let (ledger, random) = (ledger.clone(), random.clone());
+    move |socket, Data((client, n))| {
+        let pause = handle((&socket, nsp(&socket)), client, n, &ledger, &random);
+        Box::pin(async move {
             pause.await;
             n
-        }
-    });
-    namespace.on("echo", move |socket: Socket, Data((client, n, payload)): Data<Echo>| {
-        let pause = handle(&socket, client, n);
-        async move {
+        })
+    }
+}
+
+/// Returns the handler of the event `echo`, which acks it with its number and its payload.
+pub(crate) fn echo<F: Fn(&Socket) -> usize>(
+    nsp: F,
+    ledger: &Ledger,
+    random: &Arc<Mutex<Random>>,
+) -> impl Fn(Socket, Data<Echo>) -> BoxFuture<(u32, Value)> + use<F> {
+    let (ledger, random) = (ledger.clone(), random.clone());
+    move |socket, Data((client, n, payload))| {
+        let pause = handle((&socket, nsp(&socket)), client, n, &ledger, &random);
+        Box::pin(async move {
             pause.await;
             (n, payload)
-        }
-    });
+        })
+    }
+}
+
+/// Records an event of a client. Returns a pause, in some cases.
+fn handle(
+    (socket, nsp): (&Socket, usize),
+    client: usize,
+    n: u32,
+    ledger: &Ledger,
+    random: &Mutex<Random>,
+) -> impl Future<Output = ()> + use<> {
+    let connection = socket.data::<ConnectionNumber>().map(|connection| connection.0);
+    ledger.handled(connection, (client, nsp), n);
+    pause(random, 30, 2000)
 }
 
 /// The arguments of an event that is returned: the client, the number and the payload.
-type Echo = (usize, u32, Value);
+pub(crate) type Echo = (usize, u32, Value);
 
 /// In some of 100 cases, waits for less than this number of milliseconds.
 fn pause(random: &Mutex<Random>, percent: usize, limit: usize) -> impl Future<Output = ()> + use<> {
@@ -335,6 +388,6 @@ fn pause(random: &Mutex<Random>, percent: usize, limit: usize) -> impl Future<Ou
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

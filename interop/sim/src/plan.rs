@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) troubles: usize,
     /// The encoding of the packets. It does not follow from the generator of the others.
     pub(crate) parser: Parser,
+    /// Whether returning clients pass the middlewares, which delay them. Follows from neither.
+    pub(crate) delays_return: bool,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ impl Plan {
             // Half of the troubles, on average, so that each also occurs alone.
             troubles: random.below(1 << 16) | random.below(1 << 16),
             parser: Parser::Json,
+            delays_return: false,
         }
     }
 }

@@ -18,11 +18,12 @@ use crate::{
     NAMESPACES,
     client::Client,
     engine::{Engine, Partition},
-    ledger::{Audience, Ledger, Origin},
+    ledger::{Audience, Ledger, Origin, Receiver},
     node::{self, CHANGING, Node, ack_bound},
     payload::attachments,
     plan::{Bus, Plan},
     random::Random,
+    topics::{self, TOPICS, Topics},
 };
 
 pub(crate) struct Extras {
@@ -45,6 +46,16 @@ pub(crate) struct Extras {
     loses_responses: bool,
     /// Whether there is an emitter, if there is an engine.
     emits: bool,
+    /// Whether a node that cannot reach the engine may know that it is not connected.
+    knows_partitions: bool,
+    /// Whether messages of the engine are delayed for longer than a request takes.
+    stalls_messages: bool,
+    /// Whether responses to `join` are lost, and drains end with a crash.
+    interrupts: bool,
+    /// Whether returning clients pass the middlewares.
+    pub(crate) delays_return: bool,
+    /// Whether clients use namespaces that exist while they are used.
+    topics: bool,
     /// The queue of the emitter: the namespace, the room and the size of each event.
     emitter: Option<mpsc::UnboundedSender<(usize, String, usize)>>,
 }
@@ -53,8 +64,9 @@ pub(crate) struct Extras {
 pub(crate) const EMITTER: Origin = (usize::MAX, 0);
 
 impl Extras {
-    /// Returns the extras of a seed. `basic`: none of them.
-    pub(crate) fn new(seed: u64, basic: bool) -> Self {
+    /// Returns the extras of a seed.
+    pub(crate) fn new(seed: u64, workloads: usize) -> Self {
+        let basic = workloads == 0;
         let mut random = Random::new(!seed);
         let (reliable, msgpack) = (random.chance(60), random.chance(30));
         let emits = !basic && random.chance(60);
@@ -62,6 +74,11 @@ impl Extras {
         let mut decide = |percent| !basic && random.chance(percent);
         let (attaches, dismisses, volatile) = (decide(50), decide(40), decide(40));
         let (gossips, loses_responses) = (decide(50), decide(40));
+        // A generator of their own keeps the runs of seeds that were found before.
+        let mut later = Random::new(!seed.rotate_left(32));
+        let mut decide = |percent| workloads > 1 && later.chance(percent);
+        let (knows_partitions, stalls_messages) = (decide(50), decide(40));
+        let (interrupts, delays_return, topics) = (decide(50), decide(40), decide(40));
         Self {
             random,
             reliable,
@@ -73,6 +90,11 @@ impl Extras {
             gossips,
             loses_responses,
             emits,
+            knows_partitions,
+            stalls_messages,
+            interrupts,
+            delays_return,
+            topics,
             emitter: None,
         }
     }
@@ -83,7 +105,10 @@ impl Extras {
         if self.reliable {
             node.listen_retried(ledger, self.random.fork());
         }
-        if self.dismisses {
+        if self.topics {
+            node.declare_topics(ledger, self.random.fork());
+        }
+        if self.dismisses || self.delays_return {
             node.guard(&self.refuses, self.random.fork());
         }
         node.listen_to_nodes(ledger);
@@ -96,7 +121,10 @@ impl Extras {
             client.open_retried(u32::MAX, ledger);
             client.open_retried(self.random.below(4) as u32, ledger);
         }
-        if self.dismisses {
+        if self.topics {
+            client.topics = Some(Topics::new(client.number, &client.manager, ledger));
+        }
+        if self.dismisses || self.delays_return {
             client.reopen_sockets(self.random.millis(1..3_000));
         }
     }
@@ -116,6 +144,69 @@ impl Extras {
         }
         let lost = [Partition::Refusing, Partition::Stuck][self.random.below(2)];
         Some((self.random.below(nodes.len()), lost, self.random.millis(100..8_000)))
+    }
+
+    /// Returns how a node notices that it cannot reach the engine.
+    pub(crate) fn noticed(&mut self, partition: Partition) -> Partition {
+        if self.knows_partitions && self.random.chance(50) {
+            return Partition::NotConnected;
+        }
+        partition
+    }
+
+    /// Returns a node whose messages from the engine wait now, and for how long.
+    pub(crate) fn stalled_messages(&mut self, nodes: &[Option<Node>]) -> Option<(usize, Duration)> {
+        if !self.stalls_messages || !self.random.chance(4) {
+            return None;
+        }
+        Some((self.random.below(nodes.len()), self.random.millis(1_000..10_000)))
+    }
+
+    /// Returns when a drain that begins now ends with a crash.
+    pub(crate) fn interruption(&mut self) -> Option<Duration> {
+        (self.interrupts && self.random.chance(50)).then(|| self.random.millis(0..400))
+    }
+
+    /// Lets a client enter or leave a topic, or sends events there.
+    fn work_in_topic(&mut self, nodes: &[Option<Node>], clients: &[Client], ledger: &Ledger) {
+        let at = self.random.below(TOPICS.len());
+        match self.random.below(3) {
+            0 => {
+                let client = self.random.pick(clients);
+                let topics = client.and_then(|client| client.topics.as_ref());
+                topics.into_iter().for_each(|topics| topics.toggle(at));
+            }
+            _ => {
+                let audience = Audience::Room(topics::FIRST + at, "all".to_owned());
+                let node = self.random.pick(nodes).and_then(Option::as_ref);
+                for _ in 0..=self.random.below(3) {
+                    node.into_iter().for_each(|node| node.emit(ledger, &audience, None, "topic"));
+                }
+            }
+        }
+    }
+
+    /// Emits an event from each node to each topic. Returns the clients that must get them.
+    pub(crate) fn emit_to_topics(
+        &self,
+        nodes: &[Option<Node>],
+        clients: &[Client],
+        ledger: &Ledger,
+    ) -> Vec<(Origin, Audience, Receiver)> {
+        let mut awaited = Vec::new();
+        for node in nodes.iter().flatten() {
+            for at in (0..TOPICS.len()).filter(|at| node.topic(*at).is_some()) {
+                let audience = Audience::Room(topics::FIRST + at, "all".to_owned());
+                node.emit(ledger, &audience, None, "");
+                let is_in = |client: &&Client| {
+                    client.topics.as_ref().is_some_and(|topics| topics.wants(at))
+                };
+                awaited.extend(clients.iter().filter(is_in).map(|client| {
+                    (node.origin, audience.clone(), (client.number, topics::FIRST + at))
+                }));
+            }
+        }
+        awaited
     }
 
     /// Starts an emitter: a program without a server that publishes on the engine.
@@ -171,6 +262,9 @@ impl Extras {
             }
         }
         self.work_of_node(nodes, ledger);
+        if self.topics && self.random.chance(40) {
+            self.work_in_topic(nodes, clients, ledger);
+        }
         if self.gossips && plan.bus != Bus::None && self.random.chance(30) {
             let node = self.random.pick(nodes).and_then(Option::as_ref);
             node.into_iter().for_each(|node| self.gossip(node, ledger));

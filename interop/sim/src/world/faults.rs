@@ -53,6 +53,7 @@ impl World {
             }
             8 => {
                 let partition = [Partition::Refusing, Partition::Stuck][self.random.below(2)];
+                let partition = self.extras.noticed(partition);
                 note(format!("node {node} cannot reach the engine: {partition:?}"));
                 let access = self.nodes[node].as_ref().and_then(|node| node.access.clone());
                 if let Some(access) = access {
@@ -120,8 +121,37 @@ impl World {
             io.ended().await;
             ledger.note(format!("node {node} has ended"));
         });
+        if let Some(time) = self.extras.interruption() {
+            self.later.push((Instant::now() + time, Later::Crash(self.former.len())));
+        }
         self.former.push(former);
         self.later(8_000..15_000, Later::Start(node));
+    }
+
+    /// Crashes a node that is being drained.
+    pub(super) fn crash_former(&mut self, former: usize) {
+        let former = &self.former[former];
+        let node = former.origin.0;
+        self.ledger.note(format!("TROUBLE node {node} crashes while it is drained"));
+        self.ledger.begin_losses(Some(node));
+        self.ledger.end_losses(Some(node), Duration::ZERO);
+        if let Some(access) = &former.access {
+            access.kill();
+        }
+        self.network.fail_node(node, Failure::Cut);
+        former.io.close();
+        former.stop();
+    }
+
+    /// From now on a node gets messages of the engine late, although its calls are executed.
+    pub(super) fn stall_messages(&mut self) {
+        let Some((node, time)) = self.extras.stalled_messages(&self.nodes) else { return };
+        let Some(access) = self.nodes[node].as_ref().and_then(|node| node.access.clone()) else {
+            return;
+        };
+        self.ledger.note(format!("TROUBLE node {node} gets messages {time:?} late"));
+        access.stall_messages(true);
+        self.later.push((Instant::now() + time, Later::Receive(access)));
     }
 
     /// From now on a node misses the engine's responses, although the engine does what it is asked.

@@ -21,6 +21,7 @@ use crate::{
     node::{self, CHANGING, Node, WINDOW, WallClock, ack_bound},
     plan::{Bus, Plan},
     random::Random,
+    topics::TOPICS,
 };
 
 /// Within this time without troubles, each client has connected.
@@ -60,6 +61,10 @@ enum Later {
     ComeBack(usize),
     /// The engine's responses arrive again.
     Respond(Arc<Access>),
+    /// The engine's messages arrive again.
+    Receive(Arc<Access>),
+    /// The former node with this number crashes.
+    Crash(usize),
 }
 
 pub(crate) async fn run(seed: u64, options: Options) -> Result<Outcome, Violation> {
@@ -95,7 +100,8 @@ async fn live(
     if options.nodes_stay {
         plan.troubles &= !NODES;
     }
-    let extras = Extras::new(seed, options.basic);
+    let extras = Extras::new(seed, options.workloads);
+    plan.delays_return = extras.delays_return;
     if extras.msgpack {
         plan.parser = Parser::MsgPack;
     }
@@ -188,6 +194,8 @@ impl World {
                     self.ledger.end_losses(losing_node, LOSS_TIME);
                 }
                 Later::Respond(access) => access.lose_responses(None),
+                Later::Receive(access) => access.stall_messages(false),
+                Later::Crash(former) => self.crash_former(former),
                 Later::Unblock(client, node) => self.network.block(client, node, false),
                 Later::ComeBack(client) => {
                     self.away.remove(&client);
@@ -211,6 +219,7 @@ impl World {
             self.trouble().await;
         }
         self.lose_responses();
+        self.stall_messages();
         for _ in 0..self.random.below(4) {
             self.work();
         }
@@ -326,7 +335,7 @@ impl World {
             return;
         }
         self.extras.check_sockets(&self.nodes, &self.clients, &self.ledger).await;
-        let mut awaited = Vec::new();
+        let mut awaited = self.extras.emit_to_topics(&self.nodes, &self.clients, &self.ledger);
         for nsp in 0..NAMESPACES.len() {
             if self.extras.emit(nsp, "all", 0) {
                 let sockets = self.clients.iter().filter(|it| nsp < it.sockets.len());
@@ -396,7 +405,7 @@ impl World {
         let Some(engine) = &self.engine else { return };
         for node in self.nodes.iter().flatten().chain(&self.former) {
             let Some(access) = &node.access else { continue };
-            let names = NAMESPACES.iter().chain(&RETRIED);
+            let names = NAMESPACES.iter().chain(&RETRIED).chain(&TOPICS);
             for nsp in names.filter(|nsp| engine.has_member(access, nsp)) {
                 let origin = node.origin;
                 self.ledger.violate(format!("nothing left: node {origin:?} is a member of {nsp}"));
