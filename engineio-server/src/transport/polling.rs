@@ -37,7 +37,7 @@ const PACKETS_AT_ONCE: usize = 256;
 /// Answers a GET when there is something to send, with as many packets as fit.
 pub(crate) async fn poll(
     shared: Arc<Shared>,
-    headers: &HeaderMap,
+    #[cfg_attr(not(feature = "compression"), expect(unused_variables))] headers: &HeaderMap,
     config: &EngineConfig,
 ) -> Result<Response<ResponseBody>, Refused> {
     match shared.with(|state| state.session.handle_input(now(), Input::PollStarted)) {
@@ -72,6 +72,7 @@ pub(crate) async fn poll(
         waiting.finish();
         return Ok(refusal(&shared.counters, RequestError::UnknownSid));
     };
+    #[cfg_attr(not(feature = "compression"), expect(unused_mut))]
     let mut response = respond(revision, &shared, &frames);
     // Compressed if at least one of the packets allows it, as in Node.
     #[cfg(feature = "compression")]
