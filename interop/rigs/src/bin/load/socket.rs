@@ -1,11 +1,15 @@
 //! A client with a minimal implementation of WebSocket, Engine.IO and Socket.IO.
 
-use std::io;
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use engineio_parser::websocket::{BINARY, Header, TEXT, encode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -16,10 +20,25 @@ pub(crate) struct Socket {
     start: usize,
 }
 
+/// Opens a TCP connection from an address and a port that no other connection of this run has had.
+/// Otherwise the kernel would look for a free port among those of closed connections (TIME_WAIT),
+/// which takes milliseconds.
+async fn connect(port: u16) -> io::Result<TcpStream> {
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 50_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, high.max(1), low, (1 + number / PORTS) as u8);
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((address, (FIRST + number % PORTS) as u16).into())?;
+    socket.connect((Ipv4Addr::LOCALHOST, port).into()).await
+}
+
 impl Socket {
     /// Opens a WebSocket and completes both handshakes.
     pub(crate) async fn connect(port: u16) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut stream = connect(port).await?;
         stream.set_nodelay(true)?;
         let request = format!(
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
