@@ -14,8 +14,12 @@ use super::programs::{FILES, Programs, generate, start};
 const DURATION: &str = "800";
 /// A load generator that runs longer has met a server that no longer responds.
 const SECONDS: u32 = 40;
-/// Pings for idle connections, so that some arrive before the memory is read.
+/// Pings for idle connections, in milliseconds, so that some arrive before the memory is read.
 const IDLE_PING_INTERVAL: &str = "1000";
+/// The same for idle clients. Our client frees buffers after a silence of a second.
+const CLIENT_PING_INTERVAL: &str = "3000";
+/// How many seconds after they have connected the memory of idle clients is read, less one.
+const CLIENT_SECONDS: &str = "4";
 
 /// The figures of one program in one case.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -103,8 +107,9 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
             let idle = in_flight == "0";
             let mut server = programs.server(PROGRAMS[0]);
             if idle {
-                server.env("PING_INTERVAL", IDLE_PING_INTERVAL);
+                server.env("PING_INTERVAL", CLIENT_PING_INTERVAL);
             }
+            let seconds = if idle { CLIENT_SECONDS } else { "1" };
             let (_server, port) = start(&server, FILES)?;
             let mut client = programs.client(program);
             let connections = match (idle, transport) {
@@ -112,7 +117,7 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
                 (true, "polling") => "400",
                 (true, _) => "1000",
             };
-            client.args([&port.to_string(), connections, in_flight, "1", transport]);
+            client.args([&port.to_string(), connections, in_flight, seconds, transport]);
             let json = generate(&client, FILES, SECONDS)?;
             Ok(Figure {
                 cost: if idle { number(&json, "/kib") * 1024.0 } else { number(&json, "/cpu_us") },
