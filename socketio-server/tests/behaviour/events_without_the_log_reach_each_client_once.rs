@@ -12,21 +12,29 @@ use std::{
 };
 
 use serde_json::json;
+use socketio_adapter::MemoryCluster;
 use socketio_server::{ClusterLimits, Recovery};
 use support::{
     nodes::{Held, Node, Trouble, Troubled, cluster, event, patient, skipping},
     until,
 };
 
+/// A node that waits ten minutes for its engine, which can fail, in a cluster whose log skips events
+/// while the flag is set.
+async fn patient_node(recovery: Recovery) -> (MemoryCluster, Arc<AtomicBool>, Arc<Troubled>, Node) {
+    let (cluster, skip) = skipping();
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
+    let node = Node::with(engine.clone(), recovery, limits).await;
+    (cluster, skip, engine, node)
+}
+
 /// A middleware holds the client after its missed events were read.
 #[tokio::test]
 async fn a_late_event_reaches_a_client_that_is_about_to_return() {
     for trouble in [Trouble::None, Trouble::NoAnswer] {
-        let (cluster, skip) = skipping();
-        let engine = Troubled::new(&cluster);
-        let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
         let recovery = Recovery::default().skip_middlewares(false);
-        let mut node = Node::with(engine.clone(), recovery, limits).await;
+        let (cluster, skip, engine, mut node) = patient_node(recovery).await;
         let (client, _, pid, offset) = node.client_with_offset().await;
         let (mut witness, _, _) = node.client().await;
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
@@ -99,10 +107,7 @@ async fn an_event_that_a_client_got_when_it_returned_is_not_delivered_late() {
 /// The client returns to the node that does not know that the engine has logged the event.
 #[tokio::test]
 async fn an_unconfirmed_event_that_a_client_got_when_it_returned_is_not_delivered_again() {
-    let (cluster, skip) = skipping();
-    let engine = Troubled::new(&cluster);
-    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
-    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (cluster, skip, engine, mut node) = patient_node(Recovery::default()).await;
     let (client, _, pid, offset) = node.client_with_offset().await;
     let (mut witness, _, _) = node.client().await;
     skip.store(true, Ordering::SeqCst);
@@ -127,10 +132,7 @@ async fn an_unconfirmed_event_that_a_client_got_when_it_returned_is_not_delivere
 /// not logged the event.
 #[tokio::test]
 async fn a_client_that_read_a_later_event_when_it_returned_does_not_get_an_unlogged_one() {
-    let (cluster, skip) = skipping();
-    let engine = Troubled::new(&cluster);
-    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
-    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (cluster, skip, engine, mut node) = patient_node(Recovery::default()).await;
     let (client, _, pid, offset) = node.client_with_offset().await;
     let (mut witness, _, _) = node.client().await;
     let before = node.server.io.stats().cluster.sent;
