@@ -16,8 +16,11 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-use super::connection::Connection;
-use crate::engine::error::{EngineError, RequestError};
+use super::response::Connection;
+use crate::engine::{
+    dial::BoxStream,
+    error::{EngineError, RequestError},
+};
 
 /// A body and its connection.
 pub(in crate::engine) struct Body {
@@ -125,9 +128,10 @@ impl Body {
         std::mem::take(&mut self.filled)
     }
 
-    /// Returns the connection. It can be reused if the body was read to its end.
-    pub(in crate::engine) fn into_connection(self) -> Connection {
-        self.connection
+    /// Returns the stream for another request, after the body was read to its end. Returns `None` if
+    /// the server closes the connection.
+    pub(in crate::engine) fn into_stream(self, cx: &mut Context<'_>) -> Option<BoxStream> {
+        self.connection.into_stream(cx)
     }
 
     fn take_in(&mut self, piece: Option<Bytes>) -> Result<(), BodyError> {

@@ -25,6 +25,7 @@ pub(crate) use self::backlog::Order;
 use self::{ahead::ReadAhead, backlog::Backlog, end::End, socket::Socket};
 use super::{
     config::{EngineConfig, Shared},
+    dial::BoxStream,
     error::EngineError,
     http::{Body, Requester},
 };
@@ -49,7 +50,7 @@ pub(crate) struct Engine {
     body: Option<Body>,
     /// Whether that body contained a message.
     had_message: bool,
-    post: Requester<()>,
+    post: Requester<Option<BoxStream>>,
     socket: Socket,
     /// Transports that the session may be upgraded to and that were not probed yet.
     untried: Vec<Transport>,

@@ -26,7 +26,8 @@ impl Engine {
         let started = !self.post.is_busy() && self.start_post();
         match self.post.poll(cx) {
             Poll::Pending => return started,
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(stream)) => {
+                self.post.keep(stream);
                 self.unconfirmed &= self.session.queued_packets() > 0;
                 self.feed(Input::PushFinished);
             }
@@ -112,7 +113,7 @@ impl Engine {
             }
             Poll::Ready(Ok(None)) => {
                 if let Some(body) = self.body.take() {
-                    self.get.keep(body.into_connection());
+                    self.get.keep(body.into_stream(cx));
                 }
                 if !self.had_message {
                     self.get.pause(EMPTY_POLL_INTERVAL);

@@ -1,5 +1,9 @@
 //! Limits that a server must not exceed.
 
+use std::future::{pending, ready};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::RequestError;
 use engineio_server::{EngineConfig as ServerConfig, ResponseBody};
@@ -107,4 +111,40 @@ async fn a_request_times_out() {
     let config = engine_config("http://a", &options).unwrap();
     let error = Engine::open(&config).await.err().unwrap();
     assert!(matches!(error, EngineError::Polling(RequestError::Timeout(_))), "{error:?}");
+}
+
+/// Serves polling requests. Refuses a POST after its head, and does not read its body.
+async fn refuse_posts(mut stream: tokio::io::DuplexStream) {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let (status, body) = match head.split(|byte| *byte == b' ').collect::<Vec<_>>()[..] {
+            [b"POST", ..] => ("413 Content Too Large", "too large"),
+            [_, target, ..] if target.windows(4).any(|it| it == b"sid=") => return pending().await,
+            _ => {
+                ("200 OK", r#"0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#)
+            }
+        };
+        let response = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(response.as_bytes()).await.unwrap();
+        if status.starts_with("413") {
+            return pending().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_precedes_the_end_of_the_request_is_reported() {
+    let options = only(Transport::Polling).connector(|_: String, _: u16| {
+        let (near, far) = tokio::io::duplex(1024);
+        tokio::spawn(refuse_posts(far));
+        ready(Ok::<_, std::io::Error>(near))
+    });
+    let config = engine_config("http://server", &options).unwrap();
+    let mut engine = Engine::open(&config).await.unwrap();
+    engine.send(text(&"x".repeat(100_000))).unwrap();
+    let error = closed(&mut engine).await.error.unwrap();
+    assert_eq!((error.status(), error.body()), (Some(413), Some("too large")));
 }

@@ -170,7 +170,6 @@ async fn connections_are_reused() {
     let config = engine_config("http://server", &options).unwrap();
     let mut engine = Engine::open(&config).await.unwrap();
     for number in 0..20 {
-        // hyper's buffers are freed after a second.
         if number % 2 == 1 {
             silence(&mut engine).await;
         }
