@@ -15,6 +15,7 @@ use crate::{
     engine::Order,
     error::{AckError, ConnectError},
     reconnection::{Backoff, random},
+    socket::Waiter,
     time::after,
 };
 
@@ -35,9 +36,9 @@ struct Refusal {
 }
 
 impl Driver {
-    /// Handles the outputs of the protocol state machine.
-    pub(super) fn outputs(&mut self, cx: &mut Context<'_>) {
-        while let Some(output) = self.machine.poll_output() {
+    /// Handles the outputs of the protocol state machine, beginning with `first`.
+    pub(super) fn outputs(&mut self, mut first: Option<Output<Waiter>>, cx: &mut Context<'_>) {
+        while let Some(output) = first.take().or_else(|| self.machine.poll_output()) {
             match output {
                 Output::Event { nsp, id, args } => {
                     if let Some(index) = self.find(&nsp).filter(|index| self.expects_events(*index))

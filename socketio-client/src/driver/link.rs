@@ -8,7 +8,7 @@ use std::{
 };
 
 use engineio_parser::session::CloseReason;
-use socketio_parser::{DecodeError, Violation};
+use socketio_parser::{DecodeError, Output, Violation};
 
 use super::{Driver, Link, new_machine};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     error::{ConnectError, DisconnectReason},
     manager_event::ManagerEvent,
     reconnection::random,
+    socket::Waiter,
     time::{after, now},
 };
 
@@ -61,7 +62,10 @@ impl Driver {
                 }
                 true
             }
-            Link::Open(_) => self.read(cx),
+            Link::Open(engine) => {
+                engine.start_turn();
+                self.read(cx)
+            }
             Link::Closing { engine, .. } => loop {
                 match engine.poll_event(cx) {
                     Poll::Ready(EngineEvent::Closed(_)) => {
@@ -86,11 +90,9 @@ impl Driver {
             match event {
                 Poll::Pending => return progressed,
                 Poll::Ready(EngineEvent::Message(data)) => {
-                    let result = self.machine.handle_data(engine.read_at(), data);
-                    self.outputs(cx);
-                    if let Err(violation) = result {
-                        self.violated(&violation);
-                    }
+                    let read_at = engine.read_at();
+                    let result = self.machine.poll_data_at(|| read_at, data);
+                    self.handle_result(result, cx);
                 }
                 Poll::Ready(EngineEvent::Upgraded(transport)) => {
                     self.shared.session_opened(engine.sid(), transport);
@@ -111,6 +113,21 @@ impl Driver {
             self.handle_requests();
         }
         true
+    }
+
+    /// Handles the outputs of the protocol state machine, beginning with the one in `result`.
+    fn handle_result(
+        &mut self,
+        result: Result<Option<Output<Waiter>>, Violation>,
+        cx: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(first) => self.outputs(first, cx),
+            Err(violation) => {
+                self.outputs(None, cx);
+                self.violated(&violation);
+            }
+        }
     }
 
     /// Ends the connection after the server broke the protocol or sent too much.
@@ -296,11 +313,8 @@ impl Driver {
             _ => {}
         }
         self.expire_namespaces(now);
-        let result = self.machine.handle_timeout(now);
-        self.outputs(cx);
-        if let Err(violation) = result {
-            self.violated(&violation);
-        }
+        let result = self.machine.handle_timeout(now).map(|()| None);
+        self.handle_result(result, cx);
         true
     }
 

@@ -135,20 +135,24 @@ impl Driver {
         index: usize,
         event: &str,
         listeners: impl IntoIterator<Item = &'a Listener<ErasedHandler<C>>>,
-        context: C,
+        mut context: C,
         ack: Option<Option<Responder>>,
         cx: &mut Context<'_>,
     ) {
         let counted = ack.is_some();
         let responder = ack.flatten();
-        for listener in listeners {
+        let mut listeners = listeners.into_iter().peekable();
+        while let Some(listener) = listeners.next() {
             if listener.take() {
                 if listener.is_once()
                     && let Some(namespace) = self.namespaces.get(index)
                 {
                     namespace.slot.change_listeners(|it| it.prune(event));
                 }
-                let started = start_caught(&listener.handler, &mut context.clone());
+                let started = match listeners.peek() {
+                    Some(_) => start_caught(&listener.handler, &mut context.clone()),
+                    None => start_caught(&listener.handler, &mut context),
+                };
                 self.run(index, event, started, responder.clone(), counted, cx);
             }
         }

@@ -5,7 +5,7 @@ use std::task::Context;
 use engineio_parser::Frames;
 use socketio_parser::{AckRefused, Connection, Nsp};
 
-use super::{Driver, Link, Phase};
+use super::{Driver, Link, Namespace, Phase};
 use crate::{
     engine::{Engine, Order},
     error::{AckError, EmitError},
@@ -77,27 +77,28 @@ impl Driver {
     }
 
     pub(super) fn flush_namespace(&mut self, index: usize) -> bool {
-        let (Some(namespace), Link::Open(engine)) = (self.namespaces.get(index), &mut self.link)
-        else {
+        let Self { namespaces, link: Link::Open(engine), machine, changes, .. } = self else {
             return false;
         };
-        if !matches!(namespace.phase, Phase::Joined) {
+        let Some(Namespace { slot, phase: Phase::Joined, .. }) = namespaces.get(index) else {
             return false;
-        }
-        let slot = namespace.slot.clone();
+        };
         let mut unsent = Vec::new();
         let progressed = slot.send(|packet, late| {
-            match transmit(engine, &mut self.machine, slot.nsp(), packet, late) {
+            match transmit(engine, machine, slot.nsp(), packet, late) {
                 Sent::Done => {}
                 Sent::Dropped(waiter, error) => unsent.push((waiter, error)),
                 Sent::Full(packet) => {
-                    self.changes.packets = true;
+                    changes.packets = true;
                     return Some(packet);
                 }
             }
             None
         });
-        self.fail(slot.nsp(), unsent);
+        if !unsent.is_empty() {
+            let nsp = slot.nsp().clone();
+            self.fail(&nsp, unsent);
+        }
         progressed
     }
 

@@ -8,12 +8,9 @@ use std::{
 use engineio_parser::{Packet, PacketType, Transport, payload, session::Input};
 
 use super::Engine;
-use crate::{
-    engine::{
-        error::EngineError,
-        http::{Body, BodyError},
-    },
-    time::now,
+use crate::engine::{
+    error::EngineError,
+    http::{Body, BodyError},
 };
 
 /// The shortest interval of GETs while the server responds without a message. Node's server does so
@@ -63,7 +60,8 @@ impl Engine {
             return self.poll_body(cx);
         }
         let mut started = false;
-        if self.may_read(0)
+        if self.session.transport() == Transport::Polling
+            && self.may_read(0)
             && self.get.is_free(cx)
             && self.session.handle_input(self.now(), Input::PollStarted).is_ok()
         {
@@ -102,7 +100,7 @@ impl Engine {
         let Some(body) = &mut self.body else { return false };
         let packet = body.poll_packet(cx);
         if body.take_filled() {
-            self.read_at = now();
+            self.note_arrival();
         }
         match packet {
             Poll::Pending => return false,

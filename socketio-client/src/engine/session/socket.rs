@@ -15,15 +15,12 @@ use engineio_parser::{
 use super::Engine;
 #[cfg(feature = "webtransport")]
 use crate::engine::webtransport::WebTransport;
-use crate::{
-    engine::{
-        dial::{Attempt, race},
-        error::{EngineError, RequestError},
-        http::within,
-        message_transport::MessageTransport,
-        websocket::WebSocket,
-    },
-    time::now,
+use crate::engine::{
+    dial::{Attempt, race},
+    error::{EngineError, RequestError},
+    http::within,
+    message_transport::MessageTransport,
+    websocket::WebSocket,
 };
 
 /// How much earlier than a WebSocket a WebTransport connection starts if a session can be upgraded
@@ -124,7 +121,7 @@ impl Engine {
         let via = socket.via();
         let read = socket.poll_read(cx);
         if socket.take_filled() {
-            self.read_at = now();
+            self.note_arrival();
         }
         match read {
             Poll::Pending => return false,

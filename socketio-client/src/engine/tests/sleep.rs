@@ -27,6 +27,7 @@ async fn a_session_that_slept_through_its_heartbeat_accepts_no_packets() {
         let (slept, clock) = wall_clock();
         let mut engine = open(&network, only(via).wall_clock(clock)).await;
         assert!(engine.is_alive());
+        engine.start_turn();
         slept.store(46, Ordering::Relaxed);
         assert!(!engine.is_alive(), "{via:?}");
         let before = tokio::time::Instant::now();
