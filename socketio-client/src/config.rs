@@ -9,6 +9,9 @@ use socketio_parser::{Limits, Parser};
 
 use crate::{engine::EngineOptions, error::HandlerError, reconnection::Reconnection};
 
+/// The shortest timeout, as with Node's timers. Nothing succeeds within no time.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+
 /// The options of a [`Manager`](crate::Manager), which is one connection. The defaults are those of
 /// Node's client, unless the option says otherwise.
 ///
@@ -99,7 +102,7 @@ impl ClientConfig {
 
     /// Sets the time limit of each of three steps: opening the connection, calling the function
     /// that provides `auth`, and waiting for the response to CONNECT (default 20 s; Node limits
-    /// only the first step). `None` means no limit.
+    /// only the first step). `None` means no limit, and zero counts as a millisecond.
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,7 +111,7 @@ impl ClientConfig {
     /// let config = ClientConfig::default().connect_timeout(Duration::from_secs(5));
     /// ```
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.connect_timeout = timeout.into();
+        self.connect_timeout = timeout.into().map(|timeout| timeout.max(SHORTEST));
         self
     }
 
@@ -361,8 +364,9 @@ impl SocketConfig {
         self
     }
 
-    /// Sets how long to wait for an ack (default 30 s; Node has no limit). The time starts with the
-    /// call of `emit_with_ack`, or with [`retries`](Self::retries) with each attempt.
+    /// Sets how long to wait for an ack (default 30 s, at least 1 ms; Node has no limit). The time
+    /// starts with the call of `emit_with_ack`, or with [`retries`](Self::retries) with each
+    /// attempt.
     ///
     /// ```
     /// use std::time::Duration;
@@ -371,7 +375,7 @@ impl SocketConfig {
     /// let config = SocketConfig::default().ack_timeout(Duration::from_secs(5));
     /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.ack_timeout = timeout;
+        self.ack_timeout = timeout.max(SHORTEST);
         self
     }
 
@@ -424,5 +428,18 @@ impl fmt::Debug for SocketConfig {
             .field("retries", &self.retries)
             .field("ack_timeout", &self.ack_timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_zero_counts_as_a_millisecond() {
+        let config = ClientConfig::default().connect_timeout(Duration::ZERO);
+        assert_eq!(config.connect_timeout, Some(SHORTEST));
+        assert_eq!(ClientConfig::default().connect_timeout(None).connect_timeout, None);
+        assert_eq!(SocketConfig::default().ack_timeout(Duration::ZERO).ack_timeout, SHORTEST);
     }
 }

@@ -11,7 +11,7 @@ use socketio_core::Listener;
 use socketio_parser::{Nsp, NspError};
 
 use crate::{
-    config::{ClientConfig, SocketConfig},
+    config::{ClientConfig, SHORTEST, SocketConfig},
     driver::Driver,
     engine::EngineConfig,
     error::ClientError,
@@ -317,7 +317,8 @@ impl Manager {
 
     /// Changes [`connect_timeout`](ClientConfig::connect_timeout), from the next attempt on.
     pub fn set_connect_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.shared().set_connect_timeout(timeout.into());
+        let timeout = timeout.into().map(|timeout| timeout.max(SHORTEST));
+        self.shared().set_connect_timeout(timeout);
     }
 }
 

@@ -55,6 +55,8 @@ pub use adapter::{
 pub use cluster::{Cluster, ClusterRequest, Outcome, Output, Replies, RequestRefused};
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
+#[doc(hidden)]
+pub use limits::bounded_timeout;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, MemoryMessage};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
 pub use payload::{ack_args, event_args};

@@ -172,7 +172,7 @@ impl ClusterLimits {
     /// let limits = socketio_adapter::ClusterLimits::default().request_timeout(Duration::from_secs(1));
     /// ```
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout.max(Duration::from_millis(1));
+        self.request_timeout = bounded_timeout(timeout);
         self
     }
 
@@ -185,9 +185,26 @@ impl ClusterLimits {
     }
 }
 
+/// Returns the timeout that is set if an application asks for `timeout`. Zero counts as a
+/// millisecond, as with Node's timers: it would let nothing succeed. At most 100 years, so that
+/// [`Duration::MAX`] means no limit and no deadline overflows.
+///
+/// Serves the back-ends of this workspace.
+#[doc(hidden)]
+pub fn bounded_timeout(timeout: Duration) -> Duration {
+    timeout.clamp(Duration::from_millis(1), Duration::from_secs(100 * 365 * 86_400))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_of_zero_counts_as_a_millisecond() {
+        let timeout = |timeout| ClusterLimits::default().request_timeout(timeout).request_timeout;
+        assert_eq!(timeout(Duration::ZERO), Duration::from_millis(1));
+        assert!(std::time::Instant::now().checked_add(3 * timeout(Duration::MAX)).is_some());
+    }
 
     #[test]
     fn a_message_may_take_thirty_times_its_size_in_memory() {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use mongodb::{Collection, bson::Document};
-use socketio_adapter::{ClusterLimits, Heartbeats};
+use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
 
 /// Configuration of a [`MongoAdapter`](crate::MongoAdapter) or a [`Publisher`](crate::Publisher).
 /// Options that Node's adapter has too have the same defaults.
@@ -55,7 +55,7 @@ impl MongoConfig {
     }
 
     /// Sets how long MongoDB may take to accept a message, or to open the change stream (default 5
-    /// s).
+    /// s, at least 1 ms).
     ///
     /// ```
     /// # use socketio_adapter_mongodb::MongoConfig;
@@ -64,7 +64,7 @@ impl MongoConfig {
     /// # }
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = bounded_timeout(timeout);
         self
     }
 

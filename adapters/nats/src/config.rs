@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
-use socketio_adapter::{ClusterLimits, Heartbeats};
+use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
 
 use crate::recovery::JetStream;
 
@@ -79,7 +79,8 @@ impl NatsConfig {
         self
     }
 
-    /// Sets how long joining, or passing a message to the client, may take (default 5 s).
+    /// Sets how long joining, or passing a message to the client, may take (default 5 s, at least
+    /// 1 ms).
     ///
     /// ```
     /// use std::time::Duration;
@@ -90,7 +91,7 @@ impl NatsConfig {
     /// }
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = bounded_timeout(timeout);
         self
     }
 

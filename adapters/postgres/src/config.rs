@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use socketio_adapter::{ClusterLimits, Heartbeats};
+use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
 use tokio_postgres::{
     NoTls, Socket,
     tls::{MakeTlsConnect, TlsConnect},
@@ -166,8 +166,8 @@ impl PostgresConfig {
         self
     }
 
-    /// Sets how long the database may take to connect or to respond (default 5 s). When exceeded,
-    /// the connection counts as broken.
+    /// Sets how long the database may take to connect or to respond (default 5 s, at least 1 ms).
+    /// When exceeded, the connection counts as broken.
     ///
     /// ```
     /// use std::time::Duration;
@@ -178,7 +178,7 @@ impl PostgresConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = bounded_timeout(timeout);
         self
     }
 
@@ -292,6 +292,12 @@ mod tests {
         assert!(config.channel("/\0").is_err());
         assert!(config.check().is_ok());
         assert!(config.table("x; DROP TABLE y").check().is_err());
+    }
+
+    #[test]
+    fn a_timeout_of_zero_counts_as_a_millisecond() {
+        let config = PostgresConfig::new(tokio_postgres::Config::new()).timeout(Duration::ZERO);
+        assert_eq!(config.timeout, Duration::from_millis(1));
     }
 
     #[test]

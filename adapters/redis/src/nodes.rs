@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[test]
+    fn a_timeout_of_zero_counts_as_a_millisecond() {
+        let zero = std::time::Duration::ZERO;
+        let options = crate::RedisAdapter::classic("redis://127.0.0.1").response_timeout(zero);
+        let Common { connection_timeout, response_timeout, .. } =
+            options.connection_timeout(zero).common;
+        assert_eq!(
+            [connection_timeout, response_timeout],
+            [std::time::Duration::from_millis(1); 2]
+        );
+    }
+
+    #[test]
     fn passwords_are_not_printed() {
         let one = crate::RedisAdapter::classic("rediss://app:p@ss?word@localhost:1/2");
         let socket = crate::RedisAdapter::sharded("redis+unix:///run/redis?user=app&pass=p@ssword");

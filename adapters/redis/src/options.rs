@@ -56,8 +56,8 @@ macro_rules! options {
 /// Defines the setters of [`Common`].
 macro_rules! common {
     () => {
-        /// Sets how long one attempt to connect may take (default 2 s). Attempts repeat forever, at
-        /// most one second apart.
+        /// Sets how long one attempt to connect may take (default 2 s, at least 1 ms). Attempts
+        /// repeat forever, at most one second apart.
         ///
         /// ```
         /// use std::time::Duration;
@@ -67,12 +67,13 @@ macro_rules! common {
         ///     .connection_timeout(Duration::from_secs(5));
         /// ```
         pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
-            self.common.connection_timeout = value;
+            self.common.connection_timeout = socketio_adapter::bounded_timeout(value);
             self
         }
 
-        /// Sets how long a response of Redis may take (default 2 s). When exceeded, the message is
-        /// reported as lost, although it may still arrive, and the adapter reconnects.
+        /// Sets how long a response of Redis may take (default 2 s, at least 1 ms). When exceeded,
+        /// the message is reported as lost, although it may still arrive, and the adapter
+        /// reconnects.
         ///
         /// ```
         /// use std::time::Duration;
@@ -82,7 +83,7 @@ macro_rules! common {
         ///     RedisAdapter::classic("redis://127.0.0.1").response_timeout(Duration::from_secs(5));
         /// ```
         pub fn response_timeout(mut self, value: std::time::Duration) -> Self {
-            self.common.response_timeout = value;
+            self.common.response_timeout = socketio_adapter::bounded_timeout(value);
             self
         }
 

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use engineio_server::EngineConfig;
 use http::Extensions;
-use socketio_adapter::{ClusterAdapter, ClusterLimits};
+use socketio_adapter::{ClusterAdapter, ClusterLimits, bounded_timeout};
 use socketio_core::{PublicError, PublicErrors};
 use socketio_parser::{Limits, Parser};
 
@@ -34,7 +34,8 @@ pub enum Overflow {
 }
 
 /// Options of a [`Server`](crate::Server). The defaults are those of Node's server, unless the
-/// option says otherwise.
+/// option says otherwise. A timeout of less than a millisecond, such as zero, counts as one, as
+/// with Node's timers. [`Duration::MAX`] means no limit.
 ///
 /// ```
 /// use std::time::Duration;
@@ -196,7 +197,7 @@ impl ServerConfig {
     /// let config = ServerConfig::default().connect_timeout(Duration::from_secs(10));
     /// ```
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = bounded_timeout(timeout);
         self
     }
 
@@ -210,7 +211,7 @@ impl ServerConfig {
     /// let config = ServerConfig::default().ack_timeout(Duration::from_secs(5));
     /// ```
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.ack_timeout = timeout;
+        self.ack_timeout = bounded_timeout(timeout);
         self
     }
 
@@ -475,5 +476,21 @@ impl ServerConfig {
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_zero_counts_as_a_millisecond() {
+        let config = |timeout| {
+            let config = ServerConfig::default().connect_timeout(timeout).ack_timeout(timeout);
+            [config.connect_timeout, config.ack_timeout]
+        };
+        assert_eq!(config(Duration::ZERO), [Duration::from_millis(1); 2]);
+        let second = Duration::from_secs(1);
+        assert_eq!(config(second), [second; 2]);
     }
 }

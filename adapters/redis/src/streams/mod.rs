@@ -15,7 +15,7 @@ use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message, MessageError,
-    NodeId, Offset, Published, recovery::SessionStore,
+    NodeId, Offset, Published, bounded_timeout, recovery::SessionStore,
 };
 use tokio::time::timeout;
 
@@ -119,8 +119,8 @@ impl Streams {
         /// let options = RedisAdapter::streams("redis://127.0.0.1").read_count(500_u32);
         /// ```
         read_count: u32;
-        /// Sets how long one read waits for entries (default 5 s). Entries are delivered at once in
-        /// any case. The reader has a connection of its own.
+        /// Sets how long one read waits for entries (default 5 s, at least 1 ms). Entries are
+        /// delivered at once in any case. The reader has a connection of its own.
         ///
         /// ```
         /// use std::time::Duration;
@@ -229,7 +229,7 @@ impl StreamsEngine {
             connector: self.engine.connector.clone(),
             limits: self.engine.limits.clone(),
             count: self.options.read_count.max(1),
-            block: self.options.block_time,
+            block: bounded_timeout(self.options.block_time),
         };
         self.engine.spawn(Reader::run(Arc::downgrade(&reader), reading));
         reader

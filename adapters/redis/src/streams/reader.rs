@@ -124,6 +124,7 @@ pub(super) struct ReaderConfig {
     pub(super) connector: Connector,
     pub(super) limits: ClusterLimits,
     pub(super) count: u32,
+    /// At least 1 ms, because zero would block forever.
     pub(super) block: Duration,
 }
 
@@ -239,7 +240,7 @@ async fn read(reader: &Weak<Reader>, reading: &ReaderConfig, mut conn: Conn) -> 
 fn xread(stream: &str, position: StreamId, reading: &ReaderConfig, block: Option<Duration>) -> Cmd {
     let mut command = cmd("XREAD");
     if let Some(block) = block {
-        command.arg("BLOCK").arg(millis(block));
+        command.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX));
     }
     command.arg("COUNT").arg(reading.count);
     command.arg("STREAMS").arg(stream).arg(position.to_string());
@@ -248,11 +249,6 @@ fn xread(stream: &str, position: StreamId, reading: &ReaderConfig, block: Option
 
 fn is_broadcast(body: &Body) -> bool {
     matches!(body, Body::Broadcast { request: None, .. })
-}
-
-/// Converts the waiting time. Zero would block forever.
-fn millis(block: Duration) -> u64 {
-    u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// Returns the command that reads the last entry.
