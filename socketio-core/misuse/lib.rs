@@ -1,7 +1,8 @@
 //! Wrong handlers and typed events do not compile, and the compiler says what to do instead.
 //!
 //! The messages beside `server/*.rs` and `client/*.rs` are those of one compiler. To regenerate
-//! them with a new compiler, set `COMPILER` and run `TRYBUILD=overwrite cargo test -p misuse`.
+//! them with a new compiler, set `COMPILER` and run `TRYBUILD=overwrite cargo test -p misuse`. With
+//! another compiler, `cargo xtask test` reports that the test was not run.
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,13 @@ impl Workspace {
         cargo_in(&self.root)
     }
 
+    /// The compiler that cargo uses.
+    pub(crate) fn rustc(&self) -> Command {
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.current_dir(&self.root);
+        rustc
+    }
+
     /// A folder for this tool below cargo's target folder.
     pub(crate) fn target(&self, name: &str) -> PathBuf {
         let target =

@@ -101,10 +101,8 @@ fn threads_with_descriptor_tables_of_their_own_serve_more_clients_than_a_table_h
 /// `cargo xtask bench scale` counts all cases at larger numbers.
 #[test]
 fn the_cost_of_a_message_does_not_grow_with_the_numbers_of_namespaces_rooms_and_clients() {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("skipped: needs valgrind");
-        return;
-    }
+    let valgrind = Command::new("valgrind").arg("--version").output();
+    assert!(valgrind.is_ok(), "install valgrind, which counts the instructions: {valgrind:?}");
     let cases = ["broadcast", "member", "own-rooms", "namespaces", "event", "disconnect"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_scale"));
     let output = command.arg("short").args(cases).output().unwrap();

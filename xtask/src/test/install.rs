@@ -9,8 +9,8 @@ use super::outcome::Outcome;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Engines, proxies and the reader of metrics, each with its Debian package.
-const ENGINES: [(&str, &str); 8] = [
+/// Engines, proxies, the reader of metrics and the counter of instructions, each with its Debian package.
+const ENGINES: [(&str, &str); 9] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("postgres", "postgresql"),
@@ -19,6 +19,7 @@ const ENGINES: [(&str, &str); 8] = [
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
     ("prometheus", "prometheus"),
+    ("valgrind", "valgrind"),
 ];
 /// The browsers and what drives them: the variable for each program, its usual names, its Debian package.
 const BROWSERS: [(&str, &[&str], &str); 4] = [

@@ -26,7 +26,7 @@ pub(super) const ALL: &[Suite] = &[
     Suite { name: "tidy", about: "the invariants of ARCHITECTURE.md", quick: true, run: tidy_step },
     Suite {
         name: "engines",
-        about: "engines, proxies and Prometheus, installed if they are missing",
+        about: "engines, proxies, Prometheus and valgrind, installed if they are missing",
         quick: true,
         run: install::engines,
     },
@@ -197,7 +197,20 @@ fn tests(workspace: &Workspace) -> Result<Outcome, String> {
     let mut doc = workspace.cargo();
     doc.args(["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"]);
     outcome.add(libtest(&mut doc)?);
+    outcome.notes.extend(misuse_not_run(workspace)?);
     Ok(outcome)
+}
+
+/// Returns a note if the test of the package `misuse` was not run, because this compiler's messages
+/// are others.
+fn misuse_not_run(workspace: &Workspace) -> Result<Option<String>, String> {
+    let file = workspace.root.join("socketio-core/misuse/lib.rs");
+    let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let of = text.lines().find_map(|line| line.trim().strip_prefix("const COMPILER: &str = \""));
+    let of = of.and_then(|rest| rest.split('"').next()).ok_or("`misuse` names no compiler")?;
+    let this = process::output(workspace.rustc().arg("--version"))?;
+    let note = || format!("not run: the test of `misuse` needs {of}x, this is {}", this.trim());
+    Ok((!this.starts_with(of)).then(note))
 }
 
 /// Runs tests with `cargo test`.
@@ -233,9 +246,8 @@ fn docs(workspace: &Workspace) -> Result<Outcome, String> {
 
 fn wasm(workspace: &Workspace) -> Result<Outcome, String> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut rustc = Command::new(rustc);
-    rustc.current_dir(&workspace.root).args(["--print", "target-libdir", "--target", TARGET]);
+    let mut rustc = workspace.rustc();
+    rustc.args(["--print", "target-libdir", "--target", TARGET]);
     let libraries = process::output(&mut rustc)?;
     if !Path::new(libraries.trim()).is_dir() {
         return Ok(Outcome::not_run(&format!(
