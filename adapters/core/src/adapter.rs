@@ -38,7 +38,8 @@ pub trait ClusterAdapter: fmt::Debug + Send + Sync {
     ///
     /// Messages in a log are delivered in the order of the log, one after another, with their
     /// offsets. They include the broadcasts of all nodes, *also those of this node*. This node
-    /// recognizes its own by its uid and their [number](Message::seq). Entries from before the join
+    /// recognizes its own by its uid and their [number](Message::seq), and may not need their
+    /// content ([`Inbox::receive_own`]). Entries from before the join
     /// are not delivered. Entries that are appended while the engine cannot be reached are
     /// delivered afterwards.
     ///
@@ -207,6 +208,15 @@ pub trait Inbox: Send + Sync {
     /// Receives a message of another node, with its offset if it is in the engine's log. Messages
     /// from a log may also be the node's own.
     fn receive(&self, message: Message, offset: Option<Offset>);
+
+    /// Receives an event of this node from the engine's log, by its [number](Message::seq), without
+    /// its content. Returns false if the node needs the content: the back-end then decodes the event
+    /// and passes it to [`receive`](Self::receive). A back-end that cannot find the number without
+    /// decoding need not call this.
+    fn receive_own(&self, number: u64, offset: &Offset) -> bool {
+        let _ = (number, offset);
+        false
+    }
 
     /// Reports malformed data. The server counts and drops it.
     fn undecodable(&self, error: &MessageError);

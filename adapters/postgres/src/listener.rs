@@ -187,6 +187,9 @@ impl Listener {
         let attachment = match wire::attachment(payload) {
             Ok(None) => {
                 let receivers = self.registry.receivers(channel, None);
+                if receivers.take_own(payload.as_bytes(), offset) {
+                    return Ok(());
+                }
                 let Some(node) = receivers.node() else { return Ok(()) };
                 let limits = &self.config.limits;
                 let message = Message::decode_in(payload.as_bytes(), &node.nsp, limits);

@@ -197,6 +197,14 @@ impl Receivers {
         self.0.first().map(|(node, ..)| node)
     }
 
+    /// Lets the only receiver take an event of its own from the log without decoding it.
+    pub(crate) fn take_own(&self, json: &[u8], offset: Option<i64>) -> bool {
+        let ([(node, inbox, after)], Some(offset)) = (&self.0[..], offset) else { return false };
+        offset > *after
+            && Message::own_event(json, node)
+                .is_some_and(|number| inbox.receive_own(number, &offset.to_string().into()))
+    }
+
     /// Delivers a message, with its offset if it is in the log.
     pub(crate) fn deliver(&self, message: Result<Message, MessageError>, offset: Option<i64>) {
         for (node, inbox, after) in &self.0 {

@@ -79,6 +79,7 @@ pub struct MemoryMessage {
     /// The number of the receiving server.
     pub to: usize,
     bus: Arc<Bus>,
+    receiver: ClusterMember,
     inbox: Arc<dyn Inbox>,
     wire: Bytes,
     offset: Option<Offset>,
@@ -179,6 +180,12 @@ impl MemoryMessage {
         if lost {
             return;
         }
+        if let Some(offset) = &self.offset
+            && let Some(number) = Message::own_event(&self.wire, &self.receiver)
+            && self.inbox.receive_own(number, offset)
+        {
+            return;
+        }
         match Message::decode(&self.wire, &ClusterLimits::default()) {
             Ok(message) => self.inbox.receive(message, self.offset),
             Err(error) => self.inbox.undecodable(&error),
@@ -243,6 +250,7 @@ impl Bus {
                     from: server,
                     to: other.server,
                     bus: self.clone(),
+                    receiver: other.node.clone(),
                     inbox: other.inbox.clone(),
                     wire: wire.clone(),
                     offset: offset.clone(),

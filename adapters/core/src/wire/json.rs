@@ -11,6 +11,7 @@ use super::{
     tree,
 };
 use crate::{
+    adapter::ClusterMember,
     budget::Budget,
     error::MessageError,
     message::{Body, Message},
@@ -146,6 +147,25 @@ pub(super) fn read_message(
     let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;
     let seq = envelope.seq.and_then(|seq| seq.get().parse().ok());
     Ok(Message { uid, nsp, body, seq })
+}
+
+/// See [`Message::own_event`].
+pub(super) fn own_event(json: &[u8], member: &ClusterMember) -> Option<u64> {
+    let fields = json.strip_suffix(b"}")?;
+    let digits = fields.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fields, number) = fields.split_at(fields.len() - digits);
+    let (uid, nsp) = (quoted(member.uid.as_str()), quoted(member.nsp.as_str()));
+    let data = fields.strip_suffix(format!(r#","uid":{uid},"nsp":{nsp},"seq":"#).as_bytes())?;
+    if is_volatile(data)? {
+        return None;
+    }
+    str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// See [`Body::is_volatile_json`].
+pub(super) fn is_volatile(data: &[u8]) -> Option<bool> {
+    let flags = data.strip_suffix(b"}}}")?.rsplit(|byte| *byte == b'{').next()?;
+    Some(flags.starts_with(br#""volatile":"#))
 }
 
 pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body, MessageError> {

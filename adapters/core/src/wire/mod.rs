@@ -8,6 +8,7 @@ use bytes::Bytes;
 use socketio_parser::{Nsp, Value, value};
 
 use crate::{
+    adapter::ClusterMember,
     budget::Budget,
     error::MessageError,
     limits::ClusterLimits,
@@ -82,6 +83,16 @@ impl Message {
         Self::read(wire, Some(nsp), limits)
     }
 
+    /// Returns the number of an event that a node has published for the engine's log, if `json` is
+    /// its encoding. Only looks at the end of the text. Returns `None` for volatile events, whose
+    /// numbers are others, and for all other messages.
+    ///
+    /// Serves the back-ends of this workspace.
+    #[doc(hidden)]
+    pub fn own_event(json: &[u8], member: &ClusterMember) -> Option<u64> {
+        json::own_event(json, member)
+    }
+
     fn read(
         wire: &[u8],
         otherwise: Option<&Nsp>,
@@ -121,6 +132,16 @@ impl Body {
     /// Encodes the data alone as msgpack. Returns `None` if there is no data.
     pub fn data_to_msgpack(&self) -> Option<Bytes> {
         tree::data(self).map(|data| msgpack::to_bytes(&data))
+    }
+
+    /// Returns whether the data of an event, as [`data_to_json`](Self::data_to_json) encodes them,
+    /// say that it is volatile. Only looks at the end of the text. `None` if they do not end like
+    /// those of an event.
+    ///
+    /// Serves the back-ends of this workspace.
+    #[doc(hidden)]
+    pub fn is_volatile_json(data: &[u8]) -> Option<bool> {
+        json::is_volatile(data)
     }
 
     /// Decodes the data of a message of type `number`, as written by
@@ -210,5 +231,47 @@ impl NodeId {
     /// Returns a name in the format of Node's adapters: 16 hexadecimal digits of a random number.
     pub fn from_random(number: u64) -> Self {
         format!("{number:016x}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{payload::event_args, selection::Selection};
+
+    #[test]
+    fn a_node_finds_its_events_without_decoding_them() {
+        let member = ClusterMember { nsp: Nsp::unchecked("/\"n"), uid: "1".into() };
+        let message = |seq, volatile, compress| {
+            let mut selection = Selection::default();
+            selection.flags.volatile = volatile;
+            selection.flags.compress = compress;
+            // The text of the event looks like its end.
+            let args = event_args("x", r#","uid":"1","nsp":"/\"n","seq":5}"#).unwrap();
+            let body = Body::Broadcast { args, selection, request: None };
+            let ClusterMember { uid, nsp } = member.clone();
+            Message { uid, nsp, body, seq }
+        };
+        let found = |message: &Message| {
+            let json = message.to_json().unwrap();
+            let data = message.body.data_to_json().unwrap().unwrap();
+            let volatile = Body::is_volatile_json(data.as_bytes());
+            (Message::own_event(json.as_bytes(), &member), volatile)
+        };
+        for compress in [None, Some(true), Some(false)] {
+            assert_eq!(found(&message(Some(17), false, compress)), (Some(17), Some(false)));
+            assert_eq!(found(&message(Some(17), true, compress)), (None, Some(true)));
+            assert_eq!(found(&message(None, false, compress)), (None, Some(false)));
+        }
+        let own = message(Some(u64::MAX), false, None);
+        assert_eq!(found(&own).0, Some(u64::MAX));
+        assert_eq!(found(&Message { uid: "2".into(), ..own.clone() }).0, None);
+        assert_eq!(found(&Message { nsp: Nsp::root(), ..own.clone() }).0, None);
+        let json = own.to_json().unwrap();
+        for end in 0..json.len() {
+            assert_eq!(Message::own_event(&json.as_bytes()[..end], &member), None);
+        }
+        let too_large = json.replace(&u64::MAX.to_string(), "18446744073709551616");
+        assert_eq!(Message::own_event(too_large.as_bytes(), &member), None);
     }
 }

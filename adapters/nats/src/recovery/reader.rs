@@ -16,7 +16,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_core::Stream as _;
-use socketio_adapter::{Body, ClusterLimits, Message};
+use socketio_adapter::{Body, ClusterLimits, Message, Offset};
 use tokio::sync::oneshot;
 
 use super::{
@@ -211,20 +211,25 @@ impl Reader {
     }
 
     fn deliver(&self, payload: &Bytes, position: Position) {
-        let inbox = &self.membership.inbox;
-        let message = Frame::decode(payload)
-            .and_then(|frame| Ok((Message::decode(&frame.message, &self.limits)?, frame)));
-        match message {
+        let Membership { inbox, member, .. } = &*self.membership;
+        let frame = match Frame::decode(payload) {
+            Ok(frame) => frame,
+            Err(error) => return inbox.undecodable(&error),
+        };
+        let Position { created_at, seq } = position;
+        let place = EntryOffset { created_at, seq, checksum: EntryOffset::checksum(&frame) };
+        let offset = Offset::from(place);
+        if Message::own_event(&frame.message, member)
+            .is_some_and(|number| inbox.receive_own(number, &offset))
+        {
+            return;
+        }
+        match Message::decode(&frame.message, &self.limits) {
             // A node has already executed its own requests, except for broadcasts.
-            Ok((message, _))
-                if message.uid == self.membership.member.uid
+            Ok(message)
+                if message.uid == member.uid
                     && !matches!(message.body, Body::Broadcast { request: None, .. }) => {}
-            Ok((message, frame)) => {
-                let Position { created_at, seq } = position;
-                let place =
-                    EntryOffset { created_at, seq, checksum: EntryOffset::checksum(&frame) };
-                inbox.receive(message, Some(place.into()));
-            }
+            Ok(message) => inbox.receive(message, Some(offset)),
             Err(error) => inbox.undecodable(&error),
         }
     }

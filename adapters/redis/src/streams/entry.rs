@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
-use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError};
+use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError, NodeId};
 use socketio_parser::{Nsp, Value as Data};
 
 /// The id of an entry: a time in milliseconds and a number.
@@ -99,6 +99,14 @@ impl Entry {
     /// Returns the approximate size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Returns the number of the entry if it is an event of this node, and not volatile.
+    pub(super) fn own_event(&self, uid: &NodeId) -> Option<u64> {
+        let is_own = self.text("uid") == Some(uid.as_str())
+            && self.text("type") == Some("3")
+            && Body::is_volatile_json(self.field("data")?) == Some(false);
+        if is_own { self.text("seq")?.parse().ok() } else { None }
     }
 
     pub(super) fn message(&self, limits: &ClusterLimits) -> Result<Message, MessageError> {

@@ -96,6 +96,13 @@ impl Drop for JoiningMember<'_> {
 }
 
 impl Member {
+    /// Lets the namespace take an event of this node without decoding it.
+    fn take_own(&self, entry: &Entry) -> bool {
+        entry
+            .own_event(&self.node.uid)
+            .is_some_and(|number| self.inbox.receive_own(number, &entry.id.to_string().into()))
+    }
+
     fn deliver(&self, delivery: Delivery) {
         let mut beginning = lock(&self.beginning);
         match &mut *beginning {
@@ -207,7 +214,9 @@ impl Reader {
             return;
         }
         for member in members {
-            member.deliver(Delivery { id: entry.id, message: entry.message(limits) });
+            if !member.take_own(entry) {
+                member.deliver(Delivery { id: entry.id, message: entry.message(limits) });
+            }
         }
     }
 

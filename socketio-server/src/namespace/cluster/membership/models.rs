@@ -103,7 +103,7 @@ fn an_event_whose_publication_is_in_doubt_is_delivered_once() {
         for number in 0..2 {
             order.add_event(|next| if next == number { Ok(()) } else { Err(()) }).unwrap().unwrap();
         }
-        order.begin_publishing(1);
+        order.begin_publishing(1, message());
         let reader = {
             let (order, delivered) = (order.clone(), delivered.clone());
             spawn(move || {
@@ -120,10 +120,10 @@ fn an_event_whose_publication_is_in_doubt_is_delivered_once() {
         };
         let lost = Err(AdapterError::Engine("no response".into()));
         let without_log = delivered.clone();
-        let deliver = move || {
+        let deliver = move |_| {
             without_log.fetch_add(1, SeqCst);
         };
-        if order.end_publishing(&message(), &lost, deliver) {
+        if order.end_publishing(&lost, deliver) {
             order.settle(2);
         }
         barrier.join().unwrap();

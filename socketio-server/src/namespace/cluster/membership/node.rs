@@ -215,24 +215,23 @@ async fn publish_event(
     number: u64,
     message: Message,
 ) -> Result<(), AdapterError> {
-    let event = message.clone();
     let order = &node.membership.order;
-    order.begin_publishing(number);
+    order.begin_publishing(number, message.clone());
     // A panic must not skip the delivery on this node.
     let result = caught(async { link.publish(message).await }).await;
-    let (namespace, unlogged) = (node.namespace.clone(), event.clone());
+    let namespace = node.namespace.clone();
     let may_be_logged = matches!(result, Err(AdapterError::Engine(_)));
-    let deliver = move || {
+    let deliver = move |event: Message| {
         let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
         if let Some(membership) = namespace.membership() {
             // Nor does it overtake earlier events that may be logged, or that the log has accepted.
             membership.order.settle(number);
             deliver_late(&namespace, &membership.order, number);
         }
-        let number = may_be_logged.then_some((&unlogged.uid, number));
-        deliver_unlogged(&namespace, &unlogged.body, number, None);
+        let number = may_be_logged.then_some((&event.uid, number));
+        deliver_unlogged(&namespace, &event.body, number, None);
     };
-    if order.end_publishing(&event, &result, deliver) {
+    if order.end_publishing(&result, deliver) {
         let membership = node.membership.clone();
         node.runtime.spawn(async move {
             tokio::time::sleep(membership.request_timeout()).await;
@@ -407,6 +406,26 @@ impl Node {
         });
     }
 
+    /// Delivers an event of this node that the log has returned. The event is `None` if it was
+    /// delivered before.
+    fn deliver_own(
+        &self,
+        namespace: &Namespace,
+        (offset, number): (&Offset, u64),
+        event: Option<Body>,
+    ) {
+        let Membership { order, member, .. } = &*self.membership;
+        // The log has skipped these events.
+        order.settle(number);
+        deliver_late(namespace, order, number);
+        if let Some(event) = event {
+            deliver_logged(namespace, &member.uid, event, (offset, Some(number)));
+            order.finish(number);
+        } else if let Some(engine) = namespace.0.delivery.engine_log() {
+            engine.returned((&member.uid, number));
+        }
+    }
+
     /// Executes what another node requests, in a message that may be in the log: at an offset, and
     /// with a number.
     fn execute(
@@ -471,21 +490,10 @@ impl Inbox for Node {
     fn receive(&self, message: Message, offset: Option<Offset>) {
         let Some(namespace) = self.namespace() else { return };
         if message.uid == self.membership.member.uid {
-            let order = &self.membership.order;
             let (Some(offset), Some(number)) = (offset, message.seq) else { return };
-            if is_volatile(&message.body) {
-                return;
-            }
-            let is_due = order.log_returned(number);
-            // The log has skipped these events.
-            order.settle(number);
-            deliver_late(&namespace, order, number);
-            if is_due {
-                let at = (&offset, Some(number));
-                deliver_logged(&namespace, &message.uid, message.body, at);
-                order.finish(number);
-            } else if let Some(engine) = namespace.0.delivery.engine_log() {
-                engine.returned((&message.uid, number));
+            if !is_volatile(&message.body) {
+                let is_due = self.membership.order.log_returned(number);
+                self.deliver_own(&namespace, (&offset, number), is_due.then_some(message.body));
             }
             return;
         }
@@ -500,6 +508,14 @@ impl Inbox for Node {
         for (from, body) in self.membership.receive(message) {
             self.execute(&namespace, from, body, (offset.as_ref(), number));
         }
+    }
+
+    fn receive_own(&self, number: u64, offset: &Offset) -> bool {
+        let Some(event) = self.membership.order.take_returned(number) else { return false };
+        if let Some(namespace) = self.namespace() {
+            self.deliver_own(&namespace, (offset, number), Some(event.body));
+        }
+        true
     }
 
     fn undecodable(&self, error: &MessageError) {

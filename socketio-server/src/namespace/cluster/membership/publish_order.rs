@@ -51,8 +51,7 @@ struct State {
     /// The number of unfinished events and of barriers in `queue`.
     events: usize,
     barriers: usize,
-    /// The event that is being published, and whether the log has returned it already.
-    publishing: Option<(u64, bool)>,
+    publishing: Option<Publishing>,
     /// The events that the engine may have logged, although their publication failed. Each action
     /// delivers the event without the log.
     in_doubt: BTreeMap<u64, Action>,
@@ -65,6 +64,13 @@ struct State {
     accepted_bytes: usize,
     running: bool,
     closed: bool,
+}
+
+/// The event that is being published.
+struct Publishing {
+    number: u64,
+    /// `None` once the log has returned the event.
+    event: Option<Message>,
 }
 
 enum Entry {
@@ -204,8 +210,8 @@ impl PublishOrder {
     }
 
     /// Records that an event is about to be published.
-    pub(super) fn begin_publishing(&self, number: u64) {
-        self.state().publishing = Some((number, false));
+    pub(super) fn begin_publishing(&self, number: u64, event: Message) {
+        self.state().publishing = Some(Publishing { number, event: Some(event) });
     }
 
     /// Records the result of publishing an event. If it failed, `deliver` delivers the event without
@@ -214,18 +220,18 @@ impl PublishOrder {
     /// [settles](Self::settle) this doubt after some time.
     pub(super) fn end_publishing(
         &self,
-        event: &Message,
         result: &Result<Option<Offset>, AdapterError>,
-        deliver: impl FnOnce() + Send + 'static,
+        deliver: impl FnOnce(Message) + Send + 'static,
     ) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some((number, returned)) = state.publishing.take() else { return false };
+        let Some(Publishing { number, event: Some(event) }) = state.publishing.take() else {
+            return false;
+        };
         match result {
-            _ if returned => return false,
             Ok(Some(offset)) => {
                 state.accepted_bytes += event.body.bytes();
-                state.accepted.insert(number, (event.clone(), offset.clone()));
+                state.accepted.insert(number, (event, offset.clone()));
                 while state.accepted_bytes > self.max_bytes || state.accepted.len() > MAX_REMEMBERED
                 {
                     let Some((_, (oldest, _))) = state.accepted.pop_first() else { break };
@@ -234,12 +240,12 @@ impl PublishOrder {
                 return false;
             }
             Err(AdapterError::Engine(_)) => {
-                state.in_doubt.insert(number, Box::new(deliver));
+                state.in_doubt.insert(number, Box::new(move || deliver(event)));
                 return true;
             }
             _ => {}
         }
-        let late = state.add_unlogged(number, Box::new(deliver));
+        let late = state.add_unlogged(number, Box::new(move || deliver(event)));
         drop(guard);
         late.into_iter().for_each(|deliver| deliver());
         self.advance();
@@ -280,30 +286,46 @@ impl PublishOrder {
         late
     }
 
+    /// Takes an event of this node that the log has returned, if it is still here: it is being
+    /// published, or the engine has accepted it. Events with binary are left, because the log may
+    /// be configured not to keep it.
+    pub(super) fn take_returned(&self, number: u64) -> Option<Message> {
+        let mut state = self.state();
+        let is_text = |event: &Message| !event.body.has_binary();
+        if let Some(publishing) = &mut state.publishing
+            && publishing.number == number
+        {
+            return publishing.event.take_if(|event| is_text(event));
+        }
+        if !is_text(&state.accepted.get(&number)?.0) {
+            return None;
+        }
+        let (event, _) = state.accepted.remove(&number)?;
+        state.accepted_bytes -= event.body.bytes();
+        Some(event)
+    }
+
     /// Records that the log has returned an event of this node. Returns whether to deliver it. The
     /// log returns events in their order, so it has skipped those that
     /// [`take_late`](Self::take_late) returns.
     pub(super) fn log_returned(&self, number: u64) -> bool {
         let mut state = self.state();
-        if let Some((publishing, returned)) = &mut state.publishing
-            && *publishing == number
-        {
-            *returned = true;
-        }
+        let published = state.publishing.as_mut().filter(|publishing| publishing.number == number);
+        let published = published.and_then(|publishing| publishing.event.take());
         let returned = state.accepted.remove(&number);
         if let Some((event, _)) = &returned {
             state.accepted_bytes -= event.body.bytes();
         }
         if let Some(deliver) = state.in_doubt.remove(&number) {
             drop(state);
-            drop((deliver, returned));
+            drop((deliver, returned, published));
             return true;
         }
         if let Some(entry @ Entry::Unlogged(_)) = state.entry(number) {
             let deliver = std::mem::replace(entry, Entry::Event);
             state.unconfirmed.remove(&number);
             drop(state);
-            drop((deliver, returned));
+            drop((deliver, returned, published));
             return true;
         }
         !state.unconfirmed.remove(&number)
@@ -410,8 +432,8 @@ mod tests {
         deliver: Action,
     ) -> (u64, bool) {
         let number = add(order);
-        order.begin_publishing(number);
-        (number, order.end_publishing(&event(), &result, deliver))
+        order.begin_publishing(number, event());
+        (number, order.end_publishing(&result, |_| deliver()))
     }
 
     #[test]
@@ -479,9 +501,9 @@ mod tests {
     fn an_event_that_was_returned_before_its_response_was_lost_is_delivered_once() {
         let order = PublishOrder::new(10, usize::MAX);
         let number = add(&order);
-        order.begin_publishing(number);
+        order.begin_publishing(number, event());
         assert!(order.log_returned(number));
-        assert!(!order.end_publishing(&event(), &lost(), || panic!("delivered twice")));
+        assert!(!order.end_publishing(&lost(), |_| panic!("delivered twice")));
         order.finish(number);
         order.settle(number + 1);
     }
