@@ -38,6 +38,8 @@ pub mod conformance;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
+pub mod internal;
 mod limits;
 mod memory;
 mod message;
@@ -45,7 +47,6 @@ mod msgpack;
 mod payload;
 pub mod recovery;
 mod selection;
-mod sync;
 mod wire;
 
 pub use adapter::{
@@ -55,8 +56,6 @@ pub use adapter::{
 pub use cluster::{Cluster, ClusterRequest, Outcome, Output, Replies, RequestRefused};
 pub use error::{AdapterError, MessageError};
 pub use limits::ClusterLimits;
-#[doc(hidden)]
-pub use limits::bounded_timeout;
 pub use memory::{MemoryAdapter, MemoryCluster, MemoryLog, MemoryMessage};
 pub use message::{Body, Message, NodeId, RequestId, SocketDetails};
 pub use payload::{ack_args, event_args};

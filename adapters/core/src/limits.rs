@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::MessageError;
+use crate::{error::MessageError, internal::bounded_timeout};
 
 /// The limits of one node in a cluster, per namespace. They bound the cost of malformed messages
 /// and of nodes that do not reply.
@@ -183,16 +183,6 @@ impl ClusterLimits {
         let derived = self.max_message_bytes.saturating_mul(DECODED_PER_BYTE);
         self.max_decoded_bytes.unwrap_or(derived)
     }
-}
-
-/// Returns the timeout that is set if an application asks for `timeout`. Zero counts as a
-/// millisecond, as with Node's timers: it would let nothing succeed. At most 100 years, so that
-/// [`Duration::MAX`] means no limit and no deadline overflows.
-///
-/// Serves the back-ends of this workspace.
-#[doc(hidden)]
-pub fn bounded_timeout(timeout: Duration) -> Duration {
-    timeout.clamp(Duration::from_millis(1), Duration::from_secs(100 * 365 * 86_400))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use mongodb::{Collection, bson::Document};
-use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
+use socketio_adapter::{ClusterLimits, Heartbeats, internal::bounded_timeout};
 
 /// Configuration of a [`MongoAdapter`](crate::MongoAdapter) or a [`Publisher`](crate::Publisher).
 /// Options that Node's adapter has too have the same defaults.

@@ -30,7 +30,6 @@ mod id;
 mod publisher;
 mod recovery;
 mod stream;
-mod sync;
 
 pub use adapter::MongoAdapter;
 pub use config::MongoConfig;

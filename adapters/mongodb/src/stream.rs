@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use mongodb::{
     },
     error::ErrorKind,
 };
-use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, Offset};
+use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, Offset, internal::lock};
 use tokio::sync::watch;
 
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
     document::{SESSION, decode},
     error::MongoError,
     recovery::EventOrder,
-    sync::lock,
 };
 
 /// How long the reader waits before it opens the stream again.
@@ -60,7 +59,7 @@ impl Members {
         member: ClusterMember,
         inbox: Arc<dyn Inbox>,
     ) -> Membership {
-        self.members().push((member.clone(), inbox));
+        lock(&self.members).push((member.clone(), inbox));
         Membership { members: Arc::downgrade(self), member }
     }
 
@@ -77,7 +76,7 @@ impl Members {
     /// Delivers a message. A node has already executed its own, except for broadcasts.
     fn deliver(&self, message: &Message, offset: Option<&Offset>) {
         let receivers: Vec<_> = {
-            let members = self.members();
+            let members = lock(&self.members);
             let others = members.iter().filter(|(member, _)| {
                 member.nsp == message.nsp && (member.uid != message.uid || offset.is_some())
             });
@@ -90,7 +89,7 @@ impl Members {
 
     /// Reports a malformed document to the namespace that it names.
     fn undecodable(&self, nsp: Option<&str>, error: &MessageError) {
-        let members = self.members();
+        let members = lock(&self.members);
         let receivers: Vec<_> = members
             .iter()
             .filter(|(member, _)| nsp == Some(member.nsp.as_str()))
@@ -101,17 +100,13 @@ impl Members {
             inbox.undecodable(error);
         }
     }
-
-    fn members(&self) -> MutexGuard<'_, Vec<(ClusterMember, Arc<dyn Inbox>)>> {
-        lock(&self.members)
-    }
 }
 
 impl Membership {
     /// Removes the namespace. Its inbox receives nothing further.
     pub(crate) fn leave(&self) {
         let Some(members) = self.members.upgrade() else { return };
-        let mut members = members.members();
+        let mut members = lock(&members.members);
         let at = members.iter().position(|(member, _)| *member == self.member);
         let left = at.map(|at| members.swap_remove(at));
         drop(members);

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
-    NodeId, Offset, Room, RoomInterest, recovery::SessionStore,
+    NodeId, Offset, Room, RoomInterest, internal::lock, recovery::SessionStore,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
@@ -23,7 +23,6 @@ use crate::{
     receiver::Receiver,
     recovery::{Events, Log, Reader, Sessions, is_logged},
     subject::Subjects,
-    sync::lock,
 };
 
 /// How often [`NatsAdapter::prepare`] checks for a connection.
@@ -74,7 +73,7 @@ impl NatsAdapter {
     /// Returns whether this node receives what other nodes send to `room`. It does so shortly after
     /// the first socket has joined the room.
     pub fn receives(&self, nsp: &str, room: &str) -> bool {
-        let members: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
+        let members: Vec<_> = lock(&self.members).iter().filter_map(Weak::upgrade).collect();
         members.iter().any(|it| {
             it.member.nsp == *nsp && (!self.config.room_subjects || it.is_subscribed(room))
         })
@@ -107,10 +106,6 @@ impl NatsAdapter {
         let limits = self.config.limits.clone();
         let events = Events { log: log.clone(), subject: subjects.log(), limits };
         Sessions { nsp: membership.member.nsp.clone(), events }
-    }
-
-    fn members(&self) -> MutexGuard<'_, Vec<Weak<Membership>>> {
-        lock(&self.members)
     }
 }
 
@@ -172,7 +167,7 @@ impl ClusterAdapter for NatsAdapter {
                 membership: membership.clone(),
                 sessions,
             };
-            let mut members = self.members();
+            let mut members = lock(&self.members);
             members.retain(|member| member.strong_count() > 0);
             members.push(Arc::downgrade(&membership));
             Ok(Arc::new(link) as Arc<dyn Link>)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
-use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
+use socketio_adapter::{ClusterLimits, Heartbeats, internal::bounded_timeout};
 
 use crate::recovery::JetStream;
 

@@ -54,7 +54,6 @@ mod receiver;
 mod recovery;
 mod subject;
 mod subscriptions;
-mod sync;
 
 pub use adapter::NatsAdapter;
 pub use async_nats::{self, jetstream::stream::StorageType};

@@ -2,13 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
 };
 
-use socketio_adapter::{ClusterMember, Inbox, Room};
+use socketio_adapter::{ClusterMember, Inbox, Room, internal::lock};
 use tokio::sync::Notify;
-
-use crate::sync::lock;
 
 pub(crate) struct Membership {
     pub(crate) member: ClusterMember,
@@ -58,28 +56,24 @@ impl Membership {
 
     /// Records that a room has appeared or vanished.
     pub(crate) fn set_room_exists(&self, room: &Room, there: bool) {
-        self.rooms().changed.insert(room.clone(), there);
+        lock(&self.rooms).changed.insert(room.clone(), there);
         self.woken.notify_one();
     }
 
     pub(crate) fn take_changed(&self) -> HashMap<Room, bool> {
-        std::mem::take(&mut self.rooms().changed)
+        std::mem::take(&mut lock(&self.rooms).changed)
     }
 
     /// Marks the subscriptions of these rooms as active.
     pub(crate) fn mark_subscribed(&self, rooms: impl IntoIterator<Item = Room>) {
-        self.rooms().subscribed.extend(rooms);
+        lock(&self.rooms).subscribed.extend(rooms);
     }
 
     pub(crate) fn mark_unsubscribed(&self, room: &Room) {
-        self.rooms().subscribed.remove(room);
+        lock(&self.rooms).subscribed.remove(room);
     }
 
     pub(crate) fn is_subscribed(&self, room: &str) -> bool {
-        self.rooms().subscribed.contains(room)
-    }
-
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        lock(&self.rooms)
+        lock(&self.rooms).subscribed.contains(room)
     }
 }

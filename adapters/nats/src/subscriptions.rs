@@ -9,9 +9,8 @@ use std::{
 
 use async_nats::{Message, Subscriber};
 use futures_core::Stream;
+use socketio_adapter::internal::lock;
 use tokio::sync::Notify;
-
-use crate::sync::lock;
 
 /// A set of subscriptions. The waker of each records which subscription is ready, so the cost of a
 /// pass depends on the number of ready subscriptions only.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use socketio_adapter::{ClusterLimits, Heartbeats, bounded_timeout};
+use socketio_adapter::{ClusterLimits, Heartbeats, internal::bounded_timeout};
 use tokio_postgres::{
     NoTls, Socket,
     tls::{MakeTlsConnect, TlsConnect},

@@ -32,7 +32,6 @@ mod listener;
 mod publisher;
 mod recovery;
 mod registry;
-mod sync;
 mod table;
 mod wire;
 

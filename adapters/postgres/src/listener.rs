@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use socketio_adapter::{ClusterMember, Message, MessageError, recovery::PageSize};
+use socketio_adapter::{ClusterMember, Message, MessageError, internal::lock, recovery::PageSize};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
@@ -21,7 +21,6 @@ use crate::{
     publisher::Publisher,
     recovery::Row,
     registry::{Lagging, Registry},
-    sync::lock,
     wire,
 };
 

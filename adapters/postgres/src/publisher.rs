@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use socketio_adapter::{ClusterLimits, Message, MessageError, recovery::PageSize};
+use socketio_adapter::{ClusterLimits, Message, MessageError, internal::lock, recovery::PageSize};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -20,7 +20,6 @@ use crate::{
     connect::{connect, retry_pause},
     error::PostgresError,
     recovery::{Log, Row, is_logged},
-    sync::lock,
     table,
     wire::{Form, MAX_OFFSET, choose_form},
 };

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
 };
 
-use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError};
+use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, internal::lock};
 use socketio_parser::Nsp;
 use tokio::sync::{Notify, oneshot};
 
-use crate::{error::PostgresError, sync::lock};
+use crate::error::PostgresError;
 
 /// The namespaces that have joined. The listener compares the channels here with its subscriptions.
 #[derive(Default)]
@@ -68,26 +68,26 @@ impl Registry {
     ) -> (Membership, oneshot::Receiver<Subscribed>) {
         let (sender, subscribed) = oneshot::channel();
         let member = Member { node: node.clone(), inbox, after: i64::MAX, waiting: Some(sender) };
-        self.channels().entry(channel.clone()).or_default().members.push(member);
+        lock(&self.channels).entry(channel.clone()).or_default().members.push(member);
         self.changed.notify_one();
         (Membership { registry: self.clone(), channel, node }, subscribed)
     }
 
     /// Returns the channels to subscribe to.
     pub(crate) fn wanted(&self) -> HashSet<String> {
-        self.channels().keys().cloned().collect()
+        lock(&self.channels).keys().cloned().collect()
     }
 
     /// Reports that a new connection subscribes to no channel yet.
     pub(crate) fn mark_disconnected(&self) {
-        for channel in self.channels().values_mut() {
+        for channel in lock(&self.channels).values_mut() {
             (channel.subscribed, channel.caught_up) = (false, false);
         }
     }
 
     /// Reports that exactly these channels are subscribed to.
     pub(crate) fn mark_subscribed(&self, active: &HashSet<String>) {
-        for (name, channel) in &mut *self.channels() {
+        for (name, channel) in &mut *lock(&self.channels) {
             channel.subscribed = active.contains(name);
         }
     }
@@ -112,7 +112,7 @@ impl Registry {
     /// Reports that a notification arrived on this channel, which is therefore subscribed to.
     /// Returns whether the log must be read first.
     pub(crate) fn is_behind(&self, channel: &str) -> bool {
-        let mut channels = self.channels();
+        let mut channels = lock(&self.channels);
         let Some(channel) = channels.get_mut(channel) else { return false };
         channel.subscribed = true;
         !channel.caught_up
@@ -120,7 +120,7 @@ impl Registry {
 
     /// Returns the subscribed channels whose log must be read.
     pub(crate) fn lagging(&self) -> Vec<Lagging> {
-        let channels = self.channels();
+        let channels = lock(&self.channels);
         let lagging = channels.iter().filter_map(|(name, channel)| {
             let joining = channel.members.iter().any(|member| member.waiting.is_some());
             let node = channel.members.first()?.node.clone();
@@ -138,7 +138,7 @@ impl Registry {
     /// of the channel.
     pub(crate) fn mark_caught_up(&self, channel: &str, end: i64) {
         let mut waiting = Vec::new();
-        if let Some(channel) = self.channels().get_mut(channel) {
+        if let Some(channel) = lock(&self.channels).get_mut(channel) {
             // A database that lost its last transactions continues with smaller numbers.
             channel.position = Some(channel.position.map_or(end, |position| position.min(end)));
             channel.caught_up = true;
@@ -157,7 +157,7 @@ impl Registry {
     /// Reports that an entry of the log is about to be delivered. Returns false if it has been
     /// delivered before, or if it is from before the join.
     pub(crate) fn advance(&self, channel: &str, id: i64) -> bool {
-        let mut channels = self.channels();
+        let mut channels = lock(&self.channels);
         let position = channels.get_mut(channel).and_then(|channel| channel.position.as_mut());
         let Some(position) = position.filter(|position| **position < id) else { return false };
         *position = id;
@@ -166,7 +166,7 @@ impl Registry {
 
     /// Returns the receivers of a channel, except the sender `from`.
     pub(crate) fn receivers(&self, channel: &str, from: Option<&str>) -> Receivers {
-        let channels = self.channels();
+        let channels = lock(&self.channels);
         let members = channels.get(channel).into_iter().flat_map(|channel| &channel.members);
         let others = members.filter(|other| from != Some(other.node.uid.as_str()));
         let found = others.map(|it| (it.node.clone(), it.inbox.clone(), it.after));
@@ -177,14 +177,10 @@ impl Registry {
         &self,
         of: impl Fn(&str, &Channel) -> bool,
     ) -> Vec<oneshot::Sender<Subscribed>> {
-        let mut channels = self.channels();
+        let mut channels = lock(&self.channels);
         let channels = channels.iter_mut().filter(|(name, channel)| of(name, channel));
         let members = channels.flat_map(|(_, channel)| &mut channel.members);
         members.filter_map(|member| member.waiting.take()).collect()
-    }
-
-    fn channels(&self) -> MutexGuard<'_, HashMap<String, Channel>> {
-        lock(&self.channels)
     }
 }
 
@@ -234,7 +230,7 @@ impl Membership {
     /// Removes the namespace. Its inbox receives nothing further.
     pub(crate) fn leave(&self) {
         let left = {
-            let mut channels = self.registry.channels();
+            let mut channels = lock(&self.registry.channels);
             let members = channels.get_mut(&self.channel).map(|channel| &mut channel.members);
             let left = members.and_then(|members| {
                 let at = members.iter().position(|other| other.node == self.node)?;

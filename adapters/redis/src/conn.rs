@@ -13,9 +13,10 @@ use redis::{
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
 };
+use socketio_adapter::internal::lock;
 use tokio::time::timeout;
 
-use crate::{nodes::Addresses, sync::lock};
+use crate::nodes::Addresses;
 
 /// Time limits for Redis.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use redis::{Cmd, cmd};
-use socketio_adapter::{AdapterError, ClusterLimits, MessageError, Published};
+use socketio_adapter::{AdapterError, ClusterLimits, MessageError, Published, internal::lock};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     nodes::{Addresses, ConfigError, Nodes},
     options::Common,
     subscriber::{Kind, OnMessage, Subscriber, Topic},
-    sync::lock,
 };
 
 /// The connections of a server. They are opened when the first namespace joins, and closed when

@@ -13,7 +13,6 @@ mod refusals;
 mod sharded;
 mod streams;
 mod subscriber;
-mod sync;
 
 pub use adapter::RedisAdapter;
 pub use classic::Classic;

@@ -67,7 +67,7 @@ macro_rules! common {
         ///     .connection_timeout(Duration::from_secs(5));
         /// ```
         pub fn connection_timeout(mut self, value: std::time::Duration) -> Self {
-            self.common.connection_timeout = socketio_adapter::bounded_timeout(value);
+            self.common.connection_timeout = socketio_adapter::internal::bounded_timeout(value);
             self
         }
 
@@ -83,7 +83,7 @@ macro_rules! common {
         ///     RedisAdapter::classic("redis://127.0.0.1").response_timeout(Duration::from_secs(5));
         /// ```
         pub fn response_timeout(mut self, value: std::time::Duration) -> Self {
-            self.common.response_timeout = socketio_adapter::bounded_timeout(value);
+            self.common.response_timeout = socketio_adapter::internal::bounded_timeout(value);
             self
         }
 

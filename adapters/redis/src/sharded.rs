@@ -3,14 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use redis::{Cmd, cmd};
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message,
-    MessageError, NodeId, Offset, Published, Room, RoomInterest,
+    MessageError, NodeId, Offset, Published, Room, RoomInterest, internal::lock,
 };
 
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
     nodes::Nodes,
     options::{Common, common, options},
     subscriber::{Kind, OnMessage, Topic},
-    sync::lock,
 };
 
 /// Selects the rooms that have a channel of their own. Must be the same on all nodes.
@@ -149,10 +148,6 @@ impl ShardedLink {
         format!("{}{room}#", self.public)
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<Room, Topic>> {
-        lock(&self.rooms)
-    }
-
     fn publication(&self, channel: &str, message: &Message) -> Result<Cmd, MessageError> {
         publish("SPUBLISH", channel, &message.encode(), &self.engine.limits)
     }
@@ -229,14 +224,14 @@ impl Link for ShardedLink {
     fn room_appeared(&self, room: &Room) {
         if self.mode.has_channel(room) {
             let topic = sharded(&self.room_channel(room));
-            if self.rooms().insert(room.clone(), topic.clone()).is_none() {
+            if lock(&self.rooms).insert(room.clone(), topic.clone()).is_none() {
                 self.engine.sharded.add(topic, self.number, self.on_message.clone());
             }
         }
     }
 
     fn room_vanished(&self, room: &Room) {
-        let topic = self.rooms().remove(room);
+        let topic = lock(&self.rooms).remove(room);
         if let Some(topic) = topic {
             self.engine.sharded.remove(topic, self.number);
         }
@@ -249,7 +244,7 @@ impl Link for ShardedLink {
 
 impl ShardedLink {
     fn end(&self) {
-        let rooms = std::mem::take(&mut *self.rooms());
+        let rooms = std::mem::take(&mut *lock(&self.rooms));
         for topic in rooms.into_values() {
             self.engine.sharded.remove(topic, self.number);
         }

@@ -3,14 +3,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult, Value, cmd};
-use socketio_adapter::AdapterError;
+use socketio_adapter::{AdapterError, internal::lock};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
@@ -20,7 +20,6 @@ use crate::{
     command_connection::{Pauses, connect, engine},
     conn::{Conn, Connector, OnPush, Target, is_fatal},
     refusals::{Refusals, SubscriptionRefused, is_refusal},
-    sync::lock,
 };
 
 /// How often an idle connection is checked.
@@ -109,7 +108,7 @@ impl Subscriber {
     }
 
     fn listen(&self, topic: Topic, number: u64, on_message: OnMessage, awaited: bool) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if awaited {
             state.awaited.insert(topic.clone());
         }
@@ -121,7 +120,7 @@ impl Subscriber {
 
     /// Removes a listener.
     pub(crate) fn remove(&self, topic: Topic, number: u64) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if let Some(listeners) = state.wanted.get_mut(&topic) {
             listeners.retain(|listener| listener.number != number);
             if listeners.is_empty() {
@@ -141,7 +140,7 @@ impl Subscriber {
         let wait_active = async {
             let mut done = self.done.subscribe();
             while !topics.iter().all(|topic| self.is_active(topic)) {
-                if let Some(refused) = self.state().refused.of(topics) {
+                if let Some(refused) = lock(&self.state).refused.of(topics) {
                     return Err(AdapterError::Denied(Box::new(refused)));
                 }
                 // The sender lives in `self`.
@@ -151,7 +150,7 @@ impl Subscriber {
         };
         let wait_active = timeout(timeouts.connection + timeouts.response, wait_active).await;
         let wait_active = wait_active.unwrap_or_else(|_| Err(engine(NotSubscribed)));
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         for topic in topics {
             state.awaited.remove(topic);
         }
@@ -159,7 +158,7 @@ impl Subscriber {
     }
 
     pub(crate) fn is_active(&self, topic: &Topic) -> bool {
-        self.state().active.contains(topic)
+        lock(&self.state).active.contains(topic)
     }
 
     /// Maintains the connection and the subscriptions. Never returns.
@@ -167,15 +166,15 @@ impl Subscriber {
         let mut pauses = Pauses::default();
         loop {
             let number = {
-                let mut state = self.state();
+                let mut state = lock(&self.state);
                 state.connections += 1;
                 state.connections
             };
             let conn = connect(&self.connector, self.target, self.on_push(number)).await;
-            self.state().start(number);
+            lock(&self.state).start(number);
             let since = Instant::now();
             self.serve(conn).await;
-            self.state().end();
+            lock(&self.state).end();
             // A connection that breaks as soon as it is used must not be replaced in a tight loop.
             match since.elapsed() < CHECK_INTERVAL {
                 true => tokio::time::sleep(pauses.next()).await,
@@ -203,7 +202,7 @@ impl Subscriber {
             if conn.is_cluster() && reconciled == Reconciled::Changed {
                 check = check.min(Instant::now() + CHECK_PAUSE);
             }
-            let retry = self.state().refused.next_retry();
+            let retry = lock(&self.state).refused.next_retry();
             let retry = async {
                 match retry {
                     Some(retry) => tokio::time::sleep_until(retry).await,
@@ -221,7 +220,7 @@ impl Subscriber {
                     check = Instant::now() + CHECK_INTERVAL;
                 }
             }
-            if self.state().connected.is_none() {
+            if lock(&self.state).connected.is_none() {
                 return;
             }
         }
@@ -240,9 +239,9 @@ impl Subscriber {
             // A user without permission for PING also gets a response.
             return !checked.is_err_and(|error| is_fatal(conn, &error));
         }
-        let expected = self.state().confirmed();
+        let expected = lock(&self.state).confirmed();
         let counted = conn.count_subscriptions().await;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.confirmed() != expected {
             // A subscription has ended in the meantime.
             return true;
@@ -272,7 +271,7 @@ impl Subscriber {
     /// Brings the subscriptions in line with the wanted topics. A topic that Redis refuses does not
     /// affect other topics.
     async fn reconcile(&self, conn: &Conn) -> Reconciled {
-        let (epoch, changes) = self.state().changes();
+        let (epoch, changes) = lock(&self.state).changes();
         let mut reconciled =
             if changes.is_empty() { Reconciled::Unchanged } else { Reconciled::Changed };
         let changes = stream::iter(changes).map(|(topic, wanted)| {
@@ -282,7 +281,7 @@ impl Subscriber {
         let mut changes = changes.buffer_unordered(MAX_CONCURRENT);
         while let Some((answer, topic, wanted)) = changes.next().await {
             let Err(error) = answer else {
-                self.state().confirm(epoch, topic, wanted);
+                lock(&self.state).confirm(epoch, topic, wanted);
                 continue;
             };
             if is_refusal(conn, &error) {
@@ -290,7 +289,7 @@ impl Subscriber {
                 continue;
             }
             tracing::warn!(target: "socketio::redis", %error, "cannot subscribe: retrying");
-            self.state().dirty.insert(topic);
+            lock(&self.state).dirty.insert(topic);
             reconciled = Reconciled::Failed;
             if !conn.is_cluster() {
                 // The connection is replaced, so further commands on it are pointless.
@@ -304,7 +303,7 @@ impl Subscriber {
     /// error.
     fn refused(&self, topic: Topic, error: RedisError) {
         let refused = SubscriptionRefused::new(&topic, error);
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(member) = state.wanted.get(&topic).and_then(|them| them.first()) else { return };
         let (member, awaited) = (member.number, state.awaited.contains(&topic));
         let first = state.refused.add(topic, member, refused.clone());
@@ -346,7 +345,7 @@ impl Subscriber {
             Kind::Pattern => parts.next().and_then(text).unwrap_or_default(),
             Kind::Plain | Kind::Sharded => channel.clone(),
         };
-        let listeners = self.state().wanted.get(&Topic { kind, name }).cloned();
+        let listeners = lock(&self.state).wanted.get(&Topic { kind, name }).cloned();
         for listener in listeners.into_iter().flatten() {
             (listener.on_message)(&channel, payload.clone());
         }
@@ -355,7 +354,7 @@ impl Subscriber {
     /// Handles the loss of a connection. The connection to a Redis Cluster reconnects by itself.
     /// All topics are then subscribed again, because the lost node is not known.
     fn disconnected(&self, number: u64) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.connected == Some(number) {
             if self.connector.is_cluster() && self.target == Target::EveryNode {
                 state.start(number);
@@ -371,17 +370,13 @@ impl Subscriber {
     /// another node of a Redis Cluster.
     fn unsubscribed(&self, number: u64, kind: Kind, info: PushInfo) {
         let Some(name) = info.data.into_iter().next().and_then(text) else { return };
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let topic = Topic { kind, name };
         let unasked = state.connected == Some(number) && state.mark_unsubscribed(topic);
         drop(state);
         if unasked {
             self.wake.notify_one();
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 

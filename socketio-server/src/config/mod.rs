@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use engineio_server::EngineConfig;
 use http::Extensions;
-use socketio_adapter::{ClusterAdapter, ClusterLimits, bounded_timeout};
+use socketio_adapter::{ClusterAdapter, ClusterLimits, internal::bounded_timeout};
 use socketio_core::{PublicError, PublicErrors};
 use socketio_parser::{Limits, Parser};
 

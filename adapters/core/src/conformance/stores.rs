@@ -21,11 +21,11 @@ use socketio_parser::{Args, Value, Values, value};
 use crate::{
     adapter::{ClusterAdapter, ClusterMember, Inbox, Link},
     error::{AdapterError, MessageError},
+    internal::lock,
     message::{Body, Message, NodeId},
     payload::event_args,
     recovery::{MissedEvent, Offset, PageSize, SavedSession, SessionStore, TakeOutcome},
     selection::{Room, Selection},
-    sync::lock,
 };
 
 /// An engine with a log. No other test may use it at the same time.

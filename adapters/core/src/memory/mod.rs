@@ -6,7 +6,7 @@ mod outbox;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,11 +21,11 @@ use crate::{
         BoxFuture, ClusterAdapter, ClusterMember, Discovery, Heartbeats, Inbox, Link, RoomInterest,
     },
     error::AdapterError,
+    internal::lock,
     limits::ClusterLimits,
     message::{Message, NodeId},
     recovery::{Offset, Page, PageSize, SavedSession, SessionStore, TakeOutcome},
     selection::Room,
-    sync::lock,
 };
 
 pub use self::log::MemoryLog;
@@ -132,14 +132,14 @@ impl MemoryCluster {
 
     /// Drops all entries of the log except the latest `entries`. Does nothing without a log.
     pub fn trim(&self, entries: usize) {
-        if let Some(log) = &mut self.0.state().log {
+        if let Some(log) = &mut lock(&self.0.state).log {
             log.trim(entries);
         }
     }
 
     /// Creates the adapter of one more server.
     pub fn adapter(&self) -> Arc<MemoryAdapter> {
-        let mut state = self.0.state();
+        let mut state = lock(&self.0.state);
         let server = state.servers;
         state.servers += 1;
         Arc::new(MemoryAdapter { bus: self.0.clone(), server })
@@ -148,7 +148,7 @@ impl MemoryCluster {
     /// Returns the number of stored sessions, including expired ones that were not removed yet.
     /// Returns 0 without a log.
     pub fn sessions(&self) -> usize {
-        self.0.state().log.as_ref().map_or(0, Log::sessions)
+        lock(&self.0.state).log.as_ref().map_or(0, Log::sessions)
     }
 
     /// Returns whether a server receives messages to a room. Always true unless there are [channels
@@ -159,13 +159,13 @@ impl MemoryCluster {
                 && member.node.nsp == *nsp
                 && (!self.0.room_channels || member.rooms.contains(room))
         };
-        self.0.state().members.iter().any(reached)
+        lock(&self.0.state).members.iter().any(reached)
     }
 
     /// From now on, passes every message to `handler`, which delivers it immediately, later, or
     /// never.
     pub fn on_message(&self, handler: impl Fn(MemoryMessage) + Send + Sync + 'static) {
-        let former = self.0.state().handler.replace(Arc::new(handler));
+        let former = lock(&self.0.state).handler.replace(Arc::new(handler));
         drop(former);
     }
 }
@@ -174,7 +174,7 @@ impl MemoryMessage {
     /// Delivers the message, unless the sender or the receiver [was killed](MemoryAdapter::kill).
     pub fn deliver(self) {
         let lost = {
-            let state = self.bus.state();
+            let state = lock(&self.bus.state);
             [self.from, self.to].iter().any(|server| state.cut_off.contains(server))
         };
         if lost {
@@ -200,10 +200,6 @@ impl MemoryMessage {
 }
 
 impl Bus {
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
     /// Sends a message to all other nodes of the namespace, or to one of them.
     async fn send(
         self: &Arc<Self>,
@@ -229,7 +225,7 @@ impl Bus {
         let room = message.body.only_room().filter(|_| self.room_channels);
         let wire = message.encode();
         let (offset, messages) = {
-            let mut guard = self.state();
+            let mut guard = lock(&self.state);
             let state = &mut *guard;
             if !state.members.iter().any(|other| other.node == *node) {
                 return Err(AdapterError::NotInCluster);
@@ -269,7 +265,7 @@ impl Bus {
 
     /// Passes a message to the handler, or delivers it if there is none.
     fn deliver(&self, message: MemoryMessage) {
-        let handler = self.state().handler.clone();
+        let handler = lock(&self.state).handler.clone();
         match handler {
             Some(handler) => handler(message),
             None => message.deliver(),
@@ -291,7 +287,7 @@ impl MemoryAdapter {
     /// Disconnects the server from the cluster, as if its machine had crashed. The server receives
     /// nothing and sends nothing. It does not announce that it leaves.
     pub fn kill(&self) {
-        self.bus.state().cut_off.insert(self.server);
+        lock(&self.bus.state).cut_off.insert(self.server);
     }
 }
 
@@ -318,7 +314,7 @@ impl ClusterAdapter for MemoryAdapter {
         Box::pin(async move {
             let (server, rooms) = (self.server, HashSet::new());
             let member = Member { node: node.clone(), server, rooms, inbox };
-            self.bus.state().members.push(member);
+            lock(&self.bus.state).members.push(member);
             Ok(Arc::new(MemoryLink { bus: self.bus.clone(), server, node }) as Arc<dyn Link>)
         })
     }
@@ -332,7 +328,7 @@ struct MemoryLink {
 
 impl MemoryLink {
     fn change_rooms(&self, change: impl FnOnce(&mut HashSet<Room>)) {
-        let mut state = self.bus.state();
+        let mut state = lock(&self.bus.state);
         if let Some(own) = state.members.iter_mut().find(|other| other.node == self.node) {
             change(&mut own.rooms);
         }
@@ -356,7 +352,7 @@ impl Link for MemoryLink {
 
     fn count(&self) -> BoxFuture<'_, Result<usize, AdapterError>> {
         Box::pin(async move {
-            let state = self.bus.state();
+            let state = lock(&self.bus.state);
             let here = |other: &&Member| {
                 other.node.nsp == self.node.nsp && !state.cut_off.contains(&other.server)
             };
@@ -389,7 +385,7 @@ impl Link for MemoryLink {
     fn leave(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let left = {
-                let mut state = self.bus.state();
+                let mut state = lock(&self.bus.state);
                 let at = state.members.iter().position(|other| other.node == self.node);
                 at.map(|at| state.members.swap_remove(at))
             };
@@ -409,9 +405,9 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Log, Instant) -> Result<R, AdapterError>,
     ) -> Result<R, AdapterError> {
-        let clock = self.bus.state().log.as_ref().map(|log| log.clock.clone());
+        let clock = lock(&self.bus.state).log.as_ref().map(|log| log.clock.clone());
         let now = clock.ok_or_else(cut_off)?();
-        let mut state = self.bus.state();
+        let mut state = lock(&self.bus.state);
         match &state.cut_off.contains(&self.server) {
             false => state.log.as_mut().map_or_else(|| Err(cut_off()), |log| act(log, now)),
             true => Err(cut_off()),

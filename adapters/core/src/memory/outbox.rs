@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Bus, MemoryMessage};
+use crate::internal::lock;
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -41,7 +42,7 @@ impl Delivery<'_> {
     fn deliver(&self) {
         loop {
             let message = {
-                let mut state = self.bus.state();
+                let mut state = lock(&self.bus.state);
                 let outbox = &mut state.outbox;
                 let is_over = outbox.delivered >= self.through.max(outbox.abandoned);
                 let message = if is_over { None } else { outbox.messages.pop_front() };
@@ -55,7 +56,7 @@ impl Delivery<'_> {
                 message
             };
             self.bus.deliver(message);
-            self.bus.state().outbox.delivered += 1;
+            lock(&self.bus.state).outbox.delivered += 1;
         }
     }
 }
@@ -65,7 +66,7 @@ impl Future for Delivery<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         {
-            let mut state = self.bus.state();
+            let mut state = lock(&self.bus.state);
             let outbox = &mut state.outbox;
             if outbox.delivered >= self.through {
                 return Poll::Ready(());
@@ -86,7 +87,7 @@ impl Future for Delivery<'_> {
 impl Drop for Delivery<'_> {
     fn drop(&mut self) {
         {
-            let mut state = self.bus.state();
+            let mut state = lock(&self.bus.state);
             let outbox = &mut state.outbox;
             if outbox.delivered >= self.through {
                 return;
@@ -112,7 +113,7 @@ mod tests {
 
     use crate::{
         Body, BoxFuture, ClusterAdapter, ClusterMember, Inbox, Link, MemoryCluster, MemoryLog,
-        Message, MessageError, Offset, event_args, sync::lock,
+        Message, MessageError, Offset, event_args,
     };
 
     use super::*;

@@ -4,16 +4,16 @@ use std::{
     collections::{BTreeSet, HashSet, VecDeque, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
     sync::{
-        Mutex, MutexGuard,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use mongodb::bson::{RawDocument, oid::ObjectId};
-use socketio_adapter::recovery::PageSize;
+use socketio_adapter::{internal::lock, recovery::PageSize};
 use tokio::sync::{oneshot, watch};
 
-use crate::{document::is_broadcast, sync::lock};
+use crate::document::is_broadcast;
 
 /// The ids of the last events of all namespaces, in the order of the change stream. Records nothing
 /// until a namespace recovers sessions.
@@ -81,12 +81,12 @@ fn hash(nsp: &str) -> u32 {
 impl EventOrder {
     /// Records up to `max` events from now on, but at least one.
     pub(crate) fn record(&self, max: usize) {
-        self.state().max = max.max(1);
+        lock(&self.state).max = max.max(1);
     }
 
     /// Records an event of this node that is about to be published.
     pub(crate) fn publishing(&self, id: ObjectId) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.unread.len() >= state.max {
             // The ids of a node increase.
             state.unread.pop_first();
@@ -98,7 +98,7 @@ impl EventOrder {
 
     /// Records a document that was read from the stream, before it is delivered.
     pub(crate) fn passed(&self, document: &RawDocument) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.max == 0 {
             return;
         }
@@ -121,7 +121,7 @@ impl EventOrder {
 
     /// Forgets all events, because some of the stream may be missing.
     pub(crate) fn interrupted(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.events = VecDeque::new();
         state.is_complete = false;
         state.interruptions += 1;
@@ -130,7 +130,7 @@ impl EventOrder {
     /// Begins a search for the earlier events, unless they have been added or another search is
     /// running.
     pub(super) fn begin_search(&self) -> Option<Search> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.is_complete || state.is_searching {
             return None;
         }
@@ -141,14 +141,14 @@ impl EventOrder {
     /// Records that the node has read all events from the stream that are later than the first one
     /// that a search has found.
     pub(super) fn stream_read(&self, search: &mut Search) {
-        search.known = self.state().events.iter().map(|event| event.id).collect();
+        search.known = lock(&self.state).events.iter().map(|event| event.id).collect();
     }
 
     /// Adds a page of the events that a search has found, the latest one first. An empty page is
     /// the last one. Returns whether more events are needed.
     pub(super) fn add_earlier(&self, search: &Search, page: Vec<Event>) -> bool {
         let more = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if state.interruptions != search.interruptions {
                 return false;
             }
@@ -169,35 +169,35 @@ impl EventOrder {
     }
 
     pub(super) fn end_search(&self) {
-        self.state().is_searching = false;
+        lock(&self.state).is_searching = false;
         self.searched.send_replace(());
     }
 
     pub(super) fn is_searching(&self) -> bool {
-        self.state().is_searching
+        lock(&self.state).is_searching
     }
 
     /// Returns whether the events from before the node joined are recorded too.
     pub(super) fn is_complete(&self) -> bool {
-        self.state().is_complete
+        lock(&self.state).is_complete
     }
 
     /// Returns a receiver that resolves when this document has been read from the stream.
     pub(super) fn await_marker(&self, id: ObjectId) -> oneshot::Receiver<()> {
         let (passed, marker) = oneshot::channel();
-        self.state().marker = Some((id, passed));
+        lock(&self.state).marker = Some((id, passed));
         marker
     }
 
     /// Returns whether an event is recorded.
     pub(super) fn contains(&self, id: ObjectId) -> bool {
-        self.state().events.iter().rev().any(|event| event.id == id)
+        lock(&self.state).events.iter().rev().any(|event| event.id == id)
     }
 
     /// Returns whether the event `id` is after `other`. An event that is not recorded is earlier
     /// than all others, unless this node has published it and not read it yet.
     pub(super) fn is_after(&self, id: ObjectId, other: ObjectId) -> bool {
-        let state = self.state();
+        let state = lock(&self.state);
         match [id, other].map(|event| state.unread.contains(&event)) {
             [false, false] => {}
             [true, true] => return id > other,
@@ -217,7 +217,7 @@ impl EventOrder {
         from: ObjectId,
         size: PageSize,
     ) -> Option<(Vec<Event>, bool)> {
-        let (state, nsp) = (self.state(), hash(nsp));
+        let (state, nsp) = (lock(&self.state), hash(nsp));
         let at = state.events.iter().rposition(|event| event.id == from)?;
         let mut events = state.events.range(at + 1..).filter(|event| event.nsp == nsp);
         let (mut page, mut bytes) = (Vec::new(), 0);
@@ -234,10 +234,6 @@ impl EventOrder {
     /// Returns the number of synchronizations that have begun.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 

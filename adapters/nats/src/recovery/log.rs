@@ -22,11 +22,11 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use socketio_adapter::{Body, Offset};
+use socketio_adapter::{Body, Offset, internal::lock};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{offset::EntryOffset, options::JetStream};
-use crate::{error::NatsError, frame::Frame, subject::Prefix, sync::lock};
+use crate::{error::NatsError, frame::Frame, subject::Prefix};
 
 /// How often a pending request checks that its connection still exists.
 const CONNECTION_CHECK: Duration = Duration::from_millis(100);

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterLimits, ClusterMember, Inbox, Link, Message, MessageError,
-    NodeId, Offset, Published, bounded_timeout, recovery::SessionStore,
+    NodeId, Offset, Published,
+    internal::{bounded_timeout, lock},
+    recovery::SessionStore,
 };
 use tokio::time::timeout;
 
@@ -30,7 +32,6 @@ use crate::{
     options::{Common, common, options},
     sharded::on_message,
     subscriber::{Kind, Topic},
-    sync::lock,
 };
 
 /// Options of [`RedisAdapter::streams`](crate::RedisAdapter::streams).

@@ -2,13 +2,13 @@
 //! reads block.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use redis::{Cmd, RedisError, RedisResult, cmd};
 use socketio_adapter::{
-    AdapterError, Body, ClusterLimits, ClusterMember, Inbox, Message, MessageError,
+    AdapterError, Body, ClusterLimits, ClusterMember, Inbox, Message, MessageError, internal::lock,
 };
 use tokio::sync::watch;
 
@@ -17,7 +17,6 @@ use crate::{
     command_connection::connect,
     conn::{Conn, Connector, Target},
     refusals::is_denied,
-    sync::lock,
 };
 
 pub(super) struct Reader {
@@ -158,12 +157,12 @@ impl Reader {
     pub(super) fn add(&self, node: ClusterMember, inbox: Arc<dyn Inbox>) -> JoiningMember<'_> {
         let beginning = Beginning::Unknown(Vec::new()).into();
         let member = Arc::new(Member { node, inbox, beginning });
-        self.members().push(member.clone());
+        lock(&self.members).push(member.clone());
         JoiningMember { reader: self, member }
     }
 
     pub(super) fn remove(&self, node: &ClusterMember) {
-        let mut members = self.members();
+        let mut members = lock(&self.members);
         let at = members.iter().position(|member| member.node == *node);
         let removed = at.map(|at| members.swap_remove(at));
         drop(members);
@@ -185,7 +184,7 @@ impl Reader {
             let Some(reader) = reader.upgrade() else { return };
             let first = reader.position.borrow().refusal.is_none();
             pause = if first { RETRY_PAUSE } else { (pause * 2).min(MAX_RETRY_PAUSE) };
-            if first && !reader.members().is_empty() {
+            if first && !lock(&reader.members).is_empty() {
                 tracing::warn!(target: "socketio::redis", %stream, %error, "cannot read the stream");
             }
             reader.position.send_modify(|position| position.refusal = Some(Arc::new(error)));
@@ -206,7 +205,7 @@ impl Reader {
         self.position.send_modify(|position| position.read = Some(entry.id));
         let Some(nsp) = entry.text("nsp") else { return };
         let members: Vec<_> = {
-            let members = self.members();
+            let members = lock(&self.members);
             let reads = |member: &&Arc<Member>| member.node.nsp == *nsp;
             members.iter().filter(reads).cloned().collect()
         };
@@ -218,10 +217,6 @@ impl Reader {
                 member.deliver(Delivery { id: entry.id, message: entry.message(limits) });
             }
         }
-    }
-
-    fn members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        lock(&self.members)
     }
 }
 
@@ -314,6 +309,6 @@ mod tests {
         assert_eq!(lock(&seen.0).len(), 2);
         // A namespace that fails to join is removed.
         drop(reader.add(node, seen.clone()));
-        assert_eq!(reader.members().len(), 1);
+        assert_eq!(lock(&reader.members).len(), 1);
     }
 }

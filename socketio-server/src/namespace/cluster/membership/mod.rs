@@ -30,7 +30,7 @@ use crate::{
     error::ClusterError,
     stats::Counters,
     sync::{
-        Mutex, MutexGuard,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize},
         lock,
     },
@@ -314,7 +314,7 @@ impl Membership {
 
     /// Returns the number of requests that wait for other nodes.
     pub(crate) fn pending(&self) -> usize {
-        self.machine().pending_requests()
+        lock(&self.machine).pending_requests()
     }
 
     /// Returns the messages to send when the node's subscriptions are active.
@@ -372,7 +372,7 @@ impl Membership {
         &self,
         change: impl FnOnce(&mut Cluster<oneshot::Sender<Outcome>>) -> R,
     ) -> (R, Vec<Output<oneshot::Sender<Outcome>>>) {
-        let mut machine = self.machine();
+        let mut machine = lock(&self.machine);
         let result = change(&mut machine);
         let outputs = std::iter::from_fn(|| machine.poll_output()).collect();
         (result, outputs)
@@ -396,10 +396,6 @@ impl Membership {
             }
         }
         result.map(|()| requests)
-    }
-
-    fn machine(&self) -> MutexGuard<'_, Cluster<oneshot::Sender<Outcome>>> {
-        lock(&self.machine)
     }
 }
 
@@ -428,7 +424,7 @@ impl PendingRequest {
 
 impl Drop for PendingRequest {
     fn drop(&mut self) {
-        let waiter = self.membership.machine().forget(&self.request);
+        let waiter = lock(&self.membership.machine).forget(&self.request);
         drop(waiter);
     }
 }

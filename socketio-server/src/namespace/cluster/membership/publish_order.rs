@@ -20,7 +20,7 @@ use std::{
 use socketio_adapter::{AdapterError, Message, Offset};
 use tokio::sync::{Notify, oneshot};
 
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock};
 
 /// Number of unconfirmed events, and of accepted ones, that are remembered; the oldest are
 /// forgotten.
@@ -155,7 +155,7 @@ impl PublishOrder {
     ) -> Option<Result<(), E>> {
         // Publishing happens under the lock, so that the events are published in the order of their
         // numbers.
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         // Events that were finished out of order still take a place.
         if state.events >= self.max || state.queue.len() - state.barriers >= 2 * self.max {
             return None;
@@ -187,7 +187,7 @@ impl PublishOrder {
 
     fn add_barrier<A: FnOnce() + Send + 'static>(&self, action: A, max: usize) -> Result<(), A> {
         {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if (!state.queue.is_empty() || state.running) && !state.closed {
                 if state.barriers >= max {
                     return Err(action);
@@ -211,7 +211,7 @@ impl PublishOrder {
 
     /// Records that an event is about to be published.
     pub(super) fn begin_publishing(&self, number: u64, event: Message) {
-        self.state().publishing = Some(Publishing { number, event: Some(event) });
+        lock(&self.state).publishing = Some(Publishing { number, event: Some(event) });
     }
 
     /// Records the result of publishing an event. If it failed, `deliver` delivers the event without
@@ -223,7 +223,7 @@ impl PublishOrder {
         result: &Result<Option<Offset>, AdapterError>,
         deliver: impl FnOnce(Message) + Send + 'static,
     ) -> bool {
-        let mut guard = self.state();
+        let mut guard = lock(&self.state);
         let state = &mut *guard;
         let Some(Publishing { number, event: Some(event) }) = state.publishing.take() else {
             return false;
@@ -256,7 +256,7 @@ impl PublishOrder {
     /// them without the log, each when all earlier events are finished.
     pub(super) fn settle(&self, number: u64) {
         let late: Vec<_> = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             let later = state.in_doubt.split_off(&number);
             let settled = std::mem::replace(&mut state.in_doubt, later);
             if settled.is_empty() {
@@ -276,7 +276,7 @@ impl PublishOrder {
     /// numbers. The caller delivers them without the log, because it is about to deliver a later
     /// event.
     pub(super) fn take_late(&self, number: u64) -> BTreeMap<u64, Accepted> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let later = state.accepted.split_off(&number);
         let late = std::mem::replace(&mut state.accepted, later);
         for (number, (event, _)) in &late {
@@ -290,7 +290,7 @@ impl PublishOrder {
     /// published, or the engine has accepted it. Events with binary are left, because the log may
     /// be configured not to keep it.
     pub(super) fn take_returned(&self, number: u64) -> Option<Message> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let is_text = |event: &Message| !event.body.has_binary();
         if let Some(publishing) = &mut state.publishing
             && publishing.number == number
@@ -309,7 +309,7 @@ impl PublishOrder {
     /// log returns events in their order, so it has skipped those that
     /// [`take_late`](Self::take_late) returns.
     pub(super) fn log_returned(&self, number: u64) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let published = state.publishing.as_mut().filter(|publishing| publishing.number == number);
         let published = published.and_then(|publishing| publishing.event.take());
         let returned = state.accepted.remove(&number);
@@ -333,14 +333,14 @@ impl PublishOrder {
 
     /// Records that an event was delivered, or never will be.
     pub(super) fn finish(&self, number: u64) {
-        self.state().finish(number);
+        lock(&self.state).finish(number);
         self.advance();
     }
 
     /// Runs all waiting actions. Later actions run at once.
     pub(super) fn close(&self) {
         let next = {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             state.closed = true;
             state.next()
         };
@@ -352,7 +352,7 @@ impl PublishOrder {
     pub(super) async fn pending(&self) -> u64 {
         loop {
             {
-                let state = self.state();
+                let state = lock(&self.state);
                 if state.events > 0 {
                     return state.next();
                 }
@@ -364,7 +364,7 @@ impl PublishOrder {
     /// Stops waiting for the events below a number, because the engine did not return them.
     pub(super) fn give_up(&self, number: u64) {
         {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             (state.first..number).for_each(|event| state.finish(event));
         }
         self.advance();
@@ -373,12 +373,12 @@ impl PublishOrder {
     /// Runs the actions that are due, one after another, on a single thread at a time and without
     /// holding the lock. An action that panics does not stop the others.
     fn advance(&self) {
-        if std::mem::replace(&mut self.state().running, true) {
+        if std::mem::replace(&mut lock(&self.state).running, true) {
             return;
         }
         loop {
             let action = {
-                let mut state = self.state();
+                let mut state = lock(&self.state);
                 let action = state.advance();
                 state.running = action.is_some();
                 action
@@ -392,10 +392,6 @@ impl PublishOrder {
                 None => return,
             }
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 
@@ -411,7 +407,7 @@ mod tests {
     }
 
     fn add(order: &PublishOrder) -> u64 {
-        let number = order.state().next();
+        let number = lock(&order.state).next();
         order.add_event(|next| if next == number { Ok(()) } else { Err(()) }).unwrap().unwrap();
         number
     }
@@ -475,7 +471,7 @@ mod tests {
         assert!(seen.lock().unwrap().is_empty());
         order.finish(first);
         assert_eq!(*seen.lock().unwrap(), [1]);
-        assert_eq!(order.state().queue.len(), 0);
+        assert_eq!(lock(&order.state).queue.len(), 0);
     }
 
     #[test]
@@ -513,7 +509,7 @@ mod tests {
         let (order, seen) = (PublishOrder::new(MAX_REMEMBERED + 5, usize::MAX), Arc::default());
         for refusal in [AdapterError::NotConnected("away".into()), AdapterError::NotInCluster] {
             assert!(!publish(&order, Err(refusal), note(&seen, 1)).1);
-            assert!(order.state().unconfirmed.is_empty());
+            assert!(lock(&order.state).unconfirmed.is_empty());
         }
         assert_eq!(*seen.lock().unwrap(), [1, 1]);
         let lost = || publish(&order, lost(), note(&seen, 2)).0;
@@ -523,7 +519,7 @@ mod tests {
             last = lost();
         }
         order.settle(last + 1);
-        assert_eq!(order.state().unconfirmed.len(), MAX_REMEMBERED);
+        assert_eq!(lock(&order.state).unconfirmed.len(), MAX_REMEMBERED);
         assert!(order.log_returned(first + 4), "forgotten");
         assert!(!order.log_returned(first + 5));
     }
@@ -541,7 +537,7 @@ mod tests {
         order.finish(second);
         assert_eq!(*seen.lock().unwrap(), [2]);
         assert!(!order.log_returned(third));
-        assert_eq!(order.state().events, 0);
+        assert_eq!(lock(&order.state).events, 0);
     }
 
     #[test]
@@ -560,7 +556,7 @@ mod tests {
         let order = PublishOrder::new(10, 2 * event().body.bytes());
         let last = (0..3).map(|_| accept(&order)).last().unwrap();
         assert_eq!(order.take_late(last + 1).len(), 2);
-        assert_eq!(order.state().accepted_bytes, 0);
+        assert_eq!(lock(&order.state).accepted_bytes, 0);
     }
 
     #[test]

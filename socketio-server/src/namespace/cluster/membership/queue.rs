@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::{
     error::ClusterError,
-    sync::{Mutex, MutexGuard, lock},
+    sync::{Mutex, lock},
 };
 
 /// Messages in the order in which they will be sent, limited in number and bytes.
@@ -58,7 +58,7 @@ impl Queue {
     pub(super) fn push(&self, outgoing: Outgoing) -> Result<(), ClusterError> {
         let bytes = outgoing.message.body.bytes();
         {
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if state.closed {
                 return Err(ClusterError::NotInCluster);
             }
@@ -76,7 +76,7 @@ impl Queue {
 
     /// Takes out the events that wait to be logged.
     pub(super) fn take_logged(&self) -> Vec<Message> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let (logged, others) = std::mem::take(&mut state.waiting)
             .into_iter()
             .partition::<VecDeque<_>, _>(|outgoing| outgoing.is_logged());
@@ -90,7 +90,7 @@ impl Queue {
     pub(super) async fn next(&self) -> Option<Outgoing> {
         loop {
             let closed = {
-                let mut state = self.state();
+                let mut state = lock(&self.state);
                 if let Some(outgoing) = state.waiting.pop_front() {
                     state.bytes -= outgoing.message.body.bytes();
                     return Some(outgoing);
@@ -107,7 +107,7 @@ impl Queue {
     /// Takes the messages that follow the last one taken, up to the first that is for one node or
     /// for the log: at most `messages` messages and `bytes` bytes.
     pub(super) fn more(&self, messages: usize, bytes: usize) -> Vec<Message> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let mut room = bytes;
         let mut count = 0;
         for outgoing in state.waiting.iter().take(messages) {
@@ -123,12 +123,8 @@ impl Queue {
 
     /// Accepts no further messages. Waiting messages can still be published.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        lock(&self.state).closed = true;
         self.wake.notify_one();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 
@@ -180,7 +176,7 @@ mod tests {
         assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is for the log");
         assert!(queue.next().await.unwrap().is_logged());
         assert_eq!(queue.more(9, usize::MAX).len(), 1);
-        assert_eq!(queue.state().bytes, 0);
+        assert_eq!(lock(&queue.state).bytes, 0);
     }
 
     #[tokio::test]
