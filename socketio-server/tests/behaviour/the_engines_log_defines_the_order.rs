@@ -10,10 +10,10 @@ use std::{
 };
 
 use serde_json::json;
-use socketio_server::{AckError, ClusterError, ClusterLimits, EmitError, Recovery};
+use socketio_server::{AckError, Binary, ClusterError, ClusterLimits, EmitError, Recovery};
 use support::{
     Client,
-    nodes::{Held, Node, Trouble, Troubled, cluster, event, skipping},
+    nodes::{Held, Node, Trouble, Troubled, cluster, event, patient, skipping},
     until, within,
 };
 
@@ -331,5 +331,26 @@ async fn equal_events_with_unconfirmed_publishes_are_delivered_once_each() {
     until(|| held.len() == 2).await;
     held.release();
     assert_eq!(client.recorded().await.0, json!(["n", 1]));
+    client.fence().await;
+}
+
+/// Its own events are still in its memory, except if the engine's response was lost.
+#[tokio::test]
+async fn a_node_gets_its_own_events_from_the_log_without_their_content() {
+    let (_held, engine, node, mut client) = troubled(patient()).await;
+    for n in 0..3 {
+        node.server.io.emit("n", &n).unwrap();
+        assert_eq!(client.recorded().await.0, json!(["n", n]));
+    }
+    node.server.io.volatile().emit("volatile", &0).unwrap();
+    client.expect(r#"42["volatile",0]"#).await;
+    node.settle().await;
+    // A volatile event has the number of another series, so it is decoded, and ignored.
+    assert_eq!(engine.decoded(), 1);
+    // The log may be configured not to keep binary.
+    node.server.io.emit("binary", &Binary(vec![1, 2].into())).unwrap();
+    assert_eq!(client.recorded().await.0[0], "binary");
+    client.expect_binary(&[1, 2]).await;
+    assert_eq!(engine.decoded(), 2);
     client.fence().await;
 }

@@ -12,7 +12,7 @@ use std::{
 use bytestring::ByteString;
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterMember, Discovery, Inbox, Link, MemoryAdapter, MemoryMessage,
-    Message, NodeId, Offset,
+    Message, MessageError, NodeId, Offset,
     recovery::{Page, PageSize, SavedSession, SessionStore, TakeOutcome},
 };
 use socketio_server::{
@@ -201,6 +201,8 @@ struct State {
     /// The private id of the session that the store refuses.
     refused: Mutex<Option<ByteString>>,
     refusals: AtomicUsize,
+    /// Number of events of the node itself that it got with their content.
+    decoded: AtomicUsize,
     during_write: Mutex<Option<DuringWrite>>,
 }
 
@@ -235,6 +237,11 @@ impl Troubled {
     /// Returns how often the store has refused a session.
     pub fn refusals(&self) -> usize {
         self.state.refusals.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many of its own events the node got from the log with their content.
+    pub fn decoded(&self) -> usize {
+        self.state.decoded.load(Ordering::SeqCst)
     }
 
     /// Calls a function with the private id of each session while it is written.
@@ -273,9 +280,34 @@ impl ClusterAdapter for Troubled {
         inbox: Arc<dyn Inbox>,
     ) -> BoxFuture<'_, Result<Arc<dyn Link>, AdapterError>> {
         Box::pin(async move {
-            let link = self.adapter.join(member, inbox).await?;
+            let (uid, state) = (member.uid.clone(), self.state.clone());
+            let link = self.adapter.join(member, Arc::new(Watched { inbox, uid, state })).await?;
             Ok(Arc::new(Line { link, state: self.state.clone() }) as Arc<dyn Link>)
         })
+    }
+}
+
+/// Counts the events of its own node that it gets with their content.
+struct Watched {
+    inbox: Arc<dyn Inbox>,
+    uid: NodeId,
+    state: Arc<State>,
+}
+
+impl Inbox for Watched {
+    fn receive(&self, message: Message, offset: Option<Offset>) {
+        if message.uid == self.uid {
+            self.state.decoded.fetch_add(1, Ordering::SeqCst);
+        }
+        self.inbox.receive(message, offset);
+    }
+
+    fn receive_own(&self, number: u64, offset: &Offset) -> bool {
+        self.inbox.receive_own(number, offset)
+    }
+
+    fn undecodable(&self, error: &MessageError) {
+        self.inbox.undecodable(error);
     }
 }
 

@@ -505,6 +505,24 @@ mod tests {
     }
 
     #[test]
+    fn a_returned_event_is_taken_once_while_the_node_still_has_it() {
+        let order = PublishOrder::new(10, usize::MAX);
+        let number = add(&order);
+        order.begin_publishing(number, event());
+        assert_eq!(order.take_returned(number), Some(event()));
+        assert_eq!(order.take_returned(number), None);
+        assert!(!order.end_publishing(&lost(), |_| panic!("delivered twice")));
+        let (number, _) = publish(&order, Ok(Some("1".into())), Box::new(|| {}));
+        assert_eq!(order.take_returned(number), Some(event()));
+        assert_eq!(order.take_returned(number), None);
+        assert_eq!(order.take_late(number + 1).len(), 0);
+        let (number, _) = publish(&order, Ok(Some("2".into())), Box::new(|| {}));
+        assert_eq!(order.take_late(number + 1).len(), 1);
+        assert_eq!(order.take_returned(number), None, "delivered because it was late");
+        assert_eq!(lock(&order.state).accepted_bytes, 0);
+    }
+
+    #[test]
     fn unsent_events_are_not_remembered_and_the_memory_is_limited() {
         let (order, seen) = (PublishOrder::new(MAX_REMEMBERED + 5, usize::MAX), Arc::default());
         for refusal in [AdapterError::NotConnected("away".into()), AdapterError::NotInCluster] {
