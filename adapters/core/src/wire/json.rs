@@ -15,47 +15,98 @@ use crate::{
     budget::Budget,
     error::MessageError,
     message::{Body, Message},
+    selection::{Flags, Room, Selection},
 };
 
-pub(super) fn message(message: &Message) -> Result<String, MessageError> {
-    let number = message.body.type_number();
-    let data = data(&message.body)?;
-    let data = data.map(|data| format!(r#""data":{data},"#)).unwrap_or_default();
-    let (uid, nsp) = (quoted(message.uid.as_str()), quoted(message.nsp.as_str()));
-    let seq = message.seq.map(|seq| format!(r#","seq":{seq}"#)).unwrap_or_default();
-    Ok(format!(r#"{{"type":{number},{data}"uid":{uid},"nsp":{nsp}{seq}}}"#))
+impl Message {
+    /// Encodes the message as JSON with the fields `type`, `data`, `uid` and `nsp`, and `seq` if
+    /// it has a number.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`MessageError::BinaryInJson`] if the message contains binary.
+    pub fn to_json(&self) -> Result<String, MessageError> {
+        let number = self.body.type_number();
+        let data = self.body.data_to_json()?;
+        let data = data.map(|data| format!(r#""data":{data},"#)).unwrap_or_default();
+        let (uid, nsp) = (quoted(self.uid.as_str()), quoted(self.nsp.as_str()));
+        let seq = self.seq.map(|seq| format!(r#","seq":{seq}"#)).unwrap_or_default();
+        Ok(format!(r#"{{"type":{number},{data}"uid":{uid},"nsp":{nsp}{seq}}}"#))
+    }
+
+    /// Returns the number of an event that a node has published for the engine's log, if `json` is
+    /// its encoding. Only looks at the end of the text. Returns `None` for volatile events, whose
+    /// numbers are others, and for all other messages.
+    ///
+    /// Serves the back-ends of this workspace.
+    #[doc(hidden)]
+    pub fn own_event(json: &[u8], member: &ClusterMember) -> Option<u64> {
+        let fields = json.strip_suffix(b"}")?;
+        let digits = fields.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let (fields, number) = fields.split_at(fields.len() - digits);
+        let (uid, nsp) = (quoted(member.uid.as_str()), quoted(member.nsp.as_str()));
+        let data = fields.strip_suffix(format!(r#","uid":{uid},"nsp":{nsp},"seq":"#).as_bytes())?;
+        if Body::is_volatile_json(data)? {
+            return None;
+        }
+        str::from_utf8(number).ok()?.parse().ok()
+    }
 }
 
-pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
-    if tree::has_binary(body) {
-        return Err(MessageError::BinaryInJson);
+impl Body {
+    /// Encodes the data alone as JSON, for back-ends that store the other fields separately.
+    /// Returns `None` if there is no data.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`MessageError::BinaryInJson`] if the data contains binary.
+    pub fn data_to_json(&self) -> Result<Option<String>, MessageError> {
+        match self.has_binary() {
+            true => Err(MessageError::BinaryInJson),
+            false => Ok(data(self)),
+        }
     }
+
+    /// Returns whether the data of an event, as [`data_to_json`](Self::data_to_json) encodes them,
+    /// say that it is volatile. Only looks at the end of the text. `None` if they do not end like
+    /// those of an event.
+    ///
+    /// Serves the back-ends of this workspace.
+    #[doc(hidden)]
+    pub fn is_volatile_json(data: &[u8]) -> Option<bool> {
+        let flags = data.strip_suffix(b"}}}")?.rsplit(|byte| *byte == b'{').next()?;
+        Some(flags.starts_with(br#""volatile":"#))
+    }
+}
+
+/// Encodes data without binary.
+fn data(body: &Body) -> Option<String> {
     let mut out = Fields::default();
     match body {
-        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return Ok(None),
+        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return None,
         Body::Broadcast { args, selection, request } => {
             out.put("packet", &format!(r#"{{"type":{EVENT},"data":{}}}"#, event(args)));
             if let Some(request) = request {
                 out.put("requestId", &quoted(request.as_str()));
             }
-            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("opts", &opts(selection));
         }
         Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
-            out.put("opts", &plain(&tree::opts(selection)));
-            out.put("rooms", &plain(&tree::names(rooms)));
+            out.put("opts", &opts(selection));
+            out.put("rooms", &names(rooms));
         }
         Body::DisconnectSockets { selection, close } => {
-            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("opts", &opts(selection));
             out.put("close", if *close { "true" } else { "false" });
         }
         Body::FetchSockets { selection, request } => {
-            out.put("opts", &plain(&tree::opts(selection)));
+            out.put("opts", &opts(selection));
             out.put("requestId", &quoted(request.as_str()));
         }
         Body::FetchSocketsResponse { request, sockets } => {
             out.put("requestId", &quoted(request.as_str()));
             let sockets = sockets.iter().map(tree::socket).collect();
-            out.put("sockets", &plain(&Value::Array(sockets)));
+            out.put("sockets", &write(&Value::Array(sockets)));
         }
         Body::ServerSideEmit { args, request } => {
             if let Some(request) = request {
@@ -75,7 +126,7 @@ pub(super) fn data(body: &Body) -> Result<Option<String>, MessageError> {
         }
     }
     out.0.push('}');
-    Ok(Some(out.0))
+    Some(out.0)
 }
 
 /// Writes the fields of an object, in order.
@@ -95,17 +146,28 @@ fn event(args: &Args) -> String {
     format!("[{}{comma}{}]", quoted(args.event()), args.raw())
 }
 
+fn opts(selection: &Selection) -> String {
+    let Flags { volatile, compress, timeout, .. } = selection.flags;
+    let volatile = volatile.then(|| r#""volatile":true"#.to_owned());
+    let compress = compress.map(|compress| format!(r#""compress":{compress}"#));
+    let timeout = timeout.map(|timeout| format!(r#""timeout":{}"#, tree::millis(timeout)));
+    let flags: Vec<_> = [volatile, compress, timeout].into_iter().flatten().collect();
+    let (rooms, except) = (names(&selection.rooms), names(&selection.except));
+    format!(r#"{{"rooms":{rooms},"except":{except},"flags":{{{}}}}}"#, flags.join(","))
+}
+
+fn names(rooms: &[Room]) -> String {
+    let names: Vec<_> = rooms.iter().map(|room| quoted(room)).collect();
+    format!("[{}]", names.join(","))
+}
+
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Encodes a tree. Binary must have been ruled out before.
-fn plain(value: &Value) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
-}
-
+/// Encodes a tree. Binary becomes `null`.
 pub(super) fn write(value: &Value) -> String {
-    plain(value)
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
 }
 
 pub(super) fn read(text: &str, mut budget: Budget) -> Result<Value, MessageError> {
@@ -147,25 +209,6 @@ pub(super) fn read_message(
     let uid = tree::sender(envelope.uid.map(Cow::into_owned), &body)?;
     let seq = envelope.seq.and_then(|seq| seq.get().parse().ok());
     Ok(Message { uid, nsp, body, seq })
-}
-
-/// See [`Message::own_event`].
-pub(super) fn own_event(json: &[u8], member: &ClusterMember) -> Option<u64> {
-    let fields = json.strip_suffix(b"}")?;
-    let digits = fields.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (fields, number) = fields.split_at(fields.len() - digits);
-    let (uid, nsp) = (quoted(member.uid.as_str()), quoted(member.nsp.as_str()));
-    let data = fields.strip_suffix(format!(r#","uid":{uid},"nsp":{nsp},"seq":"#).as_bytes())?;
-    if is_volatile(data)? {
-        return None;
-    }
-    str::from_utf8(number).ok()?.parse().ok()
-}
-
-/// See [`Body::is_volatile_json`].
-pub(super) fn is_volatile(data: &[u8]) -> Option<bool> {
-    let flags = data.strip_suffix(b"}}}")?.rsplit(|byte| *byte == b'{').next()?;
-    Some(flags.starts_with(br#""volatile":"#))
 }
 
 pub(super) fn read_body(number: u64, text: &str, budget: Budget) -> Result<Body, MessageError> {

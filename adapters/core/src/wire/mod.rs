@@ -8,7 +8,6 @@ use bytes::Bytes;
 use socketio_parser::{Nsp, Value, value};
 
 use crate::{
-    adapter::ClusterMember,
     budget::Budget,
     error::MessageError,
     limits::ClusterLimits,
@@ -26,21 +25,11 @@ pub enum Format {
 }
 
 impl Message {
-    /// Encodes the message as JSON with the fields `type`, `data`, `uid` and `nsp`, and `seq` if
-    /// it has a number.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`MessageError::BinaryInJson`] if the message contains binary.
-    pub fn to_json(&self) -> Result<String, MessageError> {
-        json::message(self)
-    }
-
     /// Encodes the message as msgpack, in the same bytes as Node's adapters if it has no number.
     pub fn to_msgpack(&self) -> Bytes {
         let mut message = value!({ "type": self.body.type_number() });
         if let Value::Object(message) = &mut message {
-            message.extend(tree::data(&self.body).map(|data| ("data".to_owned(), data)));
+            message.extend(self.body.to_value().map(|data| ("data".to_owned(), data)));
             message.insert("uid".into(), self.uid.as_str().into());
             message.insert("nsp".into(), self.nsp.as_str().into());
             message.extend(self.seq.map(|seq| ("seq".to_owned(), seq.into())));
@@ -83,16 +72,6 @@ impl Message {
         Self::read(wire, Some(nsp), limits)
     }
 
-    /// Returns the number of an event that a node has published for the engine's log, if `json` is
-    /// its encoding. Only looks at the end of the text. Returns `None` for volatile events, whose
-    /// numbers are others, and for all other messages.
-    ///
-    /// Serves the back-ends of this workspace.
-    #[doc(hidden)]
-    pub fn own_event(json: &[u8], member: &ClusterMember) -> Option<u64> {
-        json::own_event(json, member)
-    }
-
     fn read(
         wire: &[u8],
         otherwise: Option<&Nsp>,
@@ -112,36 +91,16 @@ impl Message {
             .or_else(|| otherwise.cloned());
         let nsp = nsp.ok_or(MessageError::InvalidField("nsp"))?;
         let data = message.remove("data").unwrap_or_default();
-        let body = tree::read_body(number, data)?;
+        let body = Body::from_value(number, data)?;
         let seq = message.get("seq").and_then(tree::integer);
         Ok(Self { uid: tree::sender(uid, &body)?, nsp, body, seq })
     }
 }
 
 impl Body {
-    /// Encodes the data alone as JSON, for back-ends that store the other fields separately.
-    /// Returns `None` if there is no data.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`MessageError::BinaryInJson`] if the data contains binary.
-    pub fn data_to_json(&self) -> Result<Option<String>, MessageError> {
-        json::data(self)
-    }
-
     /// Encodes the data alone as msgpack. Returns `None` if there is no data.
     pub fn data_to_msgpack(&self) -> Option<Bytes> {
-        tree::data(self).map(|data| msgpack::to_bytes(&data))
-    }
-
-    /// Returns whether the data of an event, as [`data_to_json`](Self::data_to_json) encodes them,
-    /// say that it is volatile. Only looks at the end of the text. `None` if they do not end like
-    /// those of an event.
-    ///
-    /// Serves the back-ends of this workspace.
-    #[doc(hidden)]
-    pub fn is_volatile_json(data: &[u8]) -> Option<bool> {
-        json::is_volatile(data)
+        self.to_value().map(|data| msgpack::to_bytes(&data))
     }
 
     /// Decodes the data of a message of type `number`, as written by
@@ -156,11 +115,11 @@ impl Body {
         limits: &ClusterLimits,
     ) -> Result<Self, MessageError> {
         match data {
-            None => tree::read_body(number, Value::Null),
+            None => Body::from_value(number, Value::Null),
             Some((format, data)) => {
                 limits.check_size(data.len())?;
                 match format {
-                    Format::MsgPack => tree::read_body(number, msgpack::from_bytes(data, limits)?),
+                    Format::MsgPack => Body::from_value(number, msgpack::from_bytes(data, limits)?),
                     Format::Json => {
                         let text = str::from_utf8(data);
                         let text = text.map_err(|_| MessageError::Malformed("not UTF-8"))?;
@@ -169,29 +128,6 @@ impl Body {
                 }
             }
         }
-    }
-}
-
-impl Body {
-    /// Returns the data as a tree, for back-ends with other envelopes. Returns `None` if there is
-    /// no data.
-    pub fn to_value(&self) -> Option<Value> {
-        tree::data(self)
-    }
-
-    /// Decodes the data of a message of type `number` from a tree, as returned by
-    /// [`to_value`](Self::to_value).
-    ///
-    /// # Errors
-    ///
-    /// See [`Message::decode`].
-    pub fn from_value(number: u64, data: Value) -> Result<Self, MessageError> {
-        tree::read_body(number, data)
-    }
-
-    /// Returns whether the message contains binary, which JSON cannot represent.
-    pub fn has_binary(&self) -> bool {
-        tree::has_binary(self)
     }
 }
 
@@ -237,7 +173,7 @@ impl NodeId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{payload::event_args, selection::Selection};
+    use crate::{adapter::ClusterMember, payload::event_args, selection::Selection};
 
     #[test]
     fn a_node_finds_its_events_without_decoding_them() {

@@ -1,5 +1,7 @@
 //! The data of a message as a tree of values, for msgpack.
 
+use std::time::Duration;
+
 use socketio_parser::{Args, Object, Value, value};
 
 use super::parts::{self, EVENT};
@@ -11,63 +13,86 @@ use crate::{
 
 pub(super) use super::parts::integer;
 
-/// Returns the data, or `None` if messages of this type have none.
-pub(super) fn data(body: &Body) -> Option<Value> {
-    let mut data = Object::new();
-    let mut put = |name: &str, value: Value| drop(data.insert(name.into(), value));
-    match body {
-        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return None,
-        Body::Broadcast { args, selection, request } => {
-            put("packet", value!({ "type": EVENT, "data": event(args) }));
-            if let Some(request) = request {
+impl Body {
+    /// Returns the data as a tree, for back-ends with other envelopes. Returns `None` if there is
+    /// no data.
+    pub fn to_value(&self) -> Option<Value> {
+        let mut data = Object::new();
+        let mut put = |name: &str, value: Value| drop(data.insert(name.into(), value));
+        match self {
+            Self::InitialHeartbeat | Self::Heartbeat | Self::AdapterClose => return None,
+            Self::Broadcast { args, selection, request } => {
+                put("packet", value!({ "type": EVENT, "data": event(args) }));
+                if let Some(request) = request {
+                    put("requestId", request.as_str().into());
+                }
+                put("opts", opts(selection));
+            }
+            Self::SocketsJoin { selection, rooms } | Self::SocketsLeave { selection, rooms } => {
+                put("opts", opts(selection));
+                put("rooms", names(rooms));
+            }
+            Self::DisconnectSockets { selection, close } => {
+                put("opts", opts(selection));
+                put("close", (*close).into());
+            }
+            Self::FetchSockets { selection, request } => {
+                put("opts", opts(selection));
                 put("requestId", request.as_str().into());
             }
-            put("opts", opts(selection));
-        }
-        Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
-            put("opts", opts(selection));
-            put("rooms", names(rooms));
-        }
-        Body::DisconnectSockets { selection, close } => {
-            put("opts", opts(selection));
-            put("close", (*close).into());
-        }
-        Body::FetchSockets { selection, request } => {
-            put("opts", opts(selection));
-            put("requestId", request.as_str().into());
-        }
-        Body::FetchSocketsResponse { request, sockets } => {
-            put("requestId", request.as_str().into());
-            put("sockets", Value::Array(sockets.iter().map(socket).collect()));
-        }
-        Body::ServerSideEmit { args, request } => {
-            if let Some(request) = request {
+            Self::FetchSocketsResponse { request, sockets } => {
                 put("requestId", request.as_str().into());
+                put("sockets", Value::Array(sockets.iter().map(socket).collect()));
             }
-            put("packet", event(args));
-        }
-        Body::BroadcastClientCount { request, clients } => {
-            put("requestId", request.as_str().into());
-            put("clientCount", (*clients).into());
-        }
-        Body::ServerSideEmitResponse { request, args } | Body::BroadcastAck { request, args } => {
-            put("requestId", request.as_str().into());
-            // As in Node, further values are not transmitted.
-            if let Ok((value,)) = args.decode() {
-                put("packet", value);
+            Self::ServerSideEmit { args, request } => {
+                if let Some(request) = request {
+                    put("requestId", request.as_str().into());
+                }
+                put("packet", event(args));
             }
+            Self::BroadcastClientCount { request, clients } => {
+                put("requestId", request.as_str().into());
+                put("clientCount", (*clients).into());
+            }
+            Self::ServerSideEmitResponse { request, args }
+            | Self::BroadcastAck { request, args } => {
+                put("requestId", request.as_str().into());
+                // As in Node, further values are not transmitted.
+                if let Ok((value,)) = args.decode() {
+                    put("packet", value);
+                }
+            }
+        }
+        Some(Value::Object(data))
+    }
+
+    /// Decodes the data of a message of type `number` from a tree, as returned by
+    /// [`to_value`](Self::to_value).
+    ///
+    /// # Errors
+    ///
+    /// See [`Message::decode`].
+    pub fn from_value(number: u64, data: Value) -> Result<Self, MessageError> {
+        let data = match data {
+            Value::Null => Object::new(),
+            data => object(data).map_err(|_| MessageError::InvalidField("data"))?,
+        };
+        parts::of_tree(data).body(number)
+    }
+
+    /// Returns whether the message contains binary, which JSON cannot represent.
+    pub fn has_binary(&self) -> bool {
+        match self {
+            Self::Broadcast { args, .. }
+            | Self::ServerSideEmit { args, .. }
+            | Self::ServerSideEmitResponse { args, .. }
+            | Self::BroadcastAck { args, .. } => !args.attachments().is_empty(),
+            Self::FetchSocketsResponse { sockets, .. } => {
+                sockets.iter().any(|socket| binary(&socket.data) || binary(&socket.handshake))
+            }
+            _ => false,
         }
     }
-    Some(Value::Object(data))
-}
-
-/// Decodes a tree that [`data`] has returned.
-pub(super) fn read_body(number: u64, data: Value) -> Result<Body, MessageError> {
-    let data = match data {
-        Value::Null => Object::new(),
-        data => object(data).map_err(|_| MessageError::InvalidField("data"))?,
-    };
-    parts::of_tree(data).body(number)
 }
 
 pub(super) fn object(value: Value) -> Result<Object, MessageError> {
@@ -103,7 +128,7 @@ fn event(args: &Args) -> Value {
     Value::Array(list)
 }
 
-pub(super) fn opts(selection: &Selection) -> Value {
+fn opts(selection: &Selection) -> Value {
     let mut flags = Object::new();
     if selection.flags.volatile {
         flags.insert("volatile".into(), true.into());
@@ -112,13 +137,16 @@ pub(super) fn opts(selection: &Selection) -> Value {
         flags.insert("compress".into(), compress.into());
     }
     if let Some(timeout) = selection.flags.timeout {
-        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        flags.insert("timeout".into(), ms.into());
+        flags.insert("timeout".into(), millis(timeout).into());
     }
     value!({ "rooms": names(&selection.rooms), "except": names(&selection.except), "flags": flags })
 }
 
-pub(super) fn names(rooms: &[Room]) -> Value {
+pub(super) fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn names(rooms: &[Room]) -> Value {
     Value::Array(rooms.iter().map(|room| room.as_str().into()).collect())
 }
 
@@ -126,20 +154,6 @@ pub(super) fn socket(socket: &SocketDetails) -> Value {
     let (handshake, data) = (socket.handshake.clone(), socket.data.clone());
     let id = &*socket.id;
     value!({ "id": id, "handshake": handshake, "rooms": names(&socket.rooms), "data": data })
-}
-
-/// Returns whether the values of users in a message contain binary.
-pub(super) fn has_binary(body: &Body) -> bool {
-    match body {
-        Body::Broadcast { args, .. }
-        | Body::ServerSideEmit { args, .. }
-        | Body::ServerSideEmitResponse { args, .. }
-        | Body::BroadcastAck { args, .. } => !args.attachments().is_empty(),
-        Body::FetchSocketsResponse { sockets, .. } => {
-            sockets.iter().any(|socket| binary(&socket.data) || binary(&socket.handshake))
-        }
-        _ => false,
-    }
 }
 
 fn binary(value: &Value) -> bool {
