@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use socketio_client::{Ack, AckError, Binary, Data, EmitError, Event, HandlerError, Json};
 use socketio_server::{Args, Server, Socket as Peer};
 
-use crate::support::{Network, connection_events, log, peer, settle, within};
+use crate::support::{Network, connection_events, log, peer, received, settle, within};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Upload {
@@ -121,11 +121,7 @@ async fn a_disconnection_fails_the_acks_of_sent_events_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_timed_out_event_is_not_sent() {
     let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on_any(move |args: Args| {
-        let _ = sender.send(args.event().to_owned());
-        async {}
-    });
+    let mut seen = received(&io, |args| args.event().to_owned());
     let network = Network::new(&io);
     let socket = network.socket("/");
     let late = socket.timeout(Duration::from_secs(1)).emit_with_ack::<()>("late", &());
@@ -160,11 +156,7 @@ async fn an_ack_that_waits_outlives_a_failed_attempt() {
 #[tokio::test(start_paused = true)]
 async fn events_beyond_the_limit_of_pending_acks_wait_for_room_in_order() {
     let io = Server::new();
-    let (sender, mut received) = log();
-    io.on_any(move |args: Args| {
-        let _ = sender.send(args.decode::<u32>().unwrap());
-        async {}
-    });
+    let mut received = received(&io, |args| args.decode::<u32>().unwrap());
     let network = Network::new(&io);
     let limits = socketio_client::Limits::default().max_pending_acks(2);
     let config = network.config().limits(limits).socket(|socket| socket.max_queued_packets(3));

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use socketio_client::{EmitError, Manager, SocketConfig};
-use socketio_server::{Args, Server};
+use socketio_server::Server;
 
-use crate::support::{Log, Network, URL, connection_events, log, settle, within};
+use crate::support::{self, Log, Network, URL, connection_events, settle, within};
 
 /// Records every event that the server receives.
 fn received(io: &Server) -> Log<String> {
-    let (sender, log) = log();
-    io.on_any(move |args: Args| {
-        let _ = sender.send(format!("{} {}", args.event(), args.raw()));
-        async {}
-    });
-    log
+    support::received(io, |args| format!("{} {}", args.event(), args.raw()))
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,14 @@
 //! Volatile events are dropped if the transport cannot take them at once.
 
 use socketio_client::AckError;
-use socketio_server::{Args, Server};
+use socketio_server::Server;
 
-use crate::support::{Network, URL, connection_events, log, settle, within};
+use crate::support::{Network, URL, connection_events, log, received, settle, within};
 
 #[tokio::test(start_paused = true)]
 async fn volatile_events_are_dropped_without_a_connection() {
     let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on_any(move |args: Args| {
-        let _ = sender.send(args.event().to_owned());
-        async {}
-    });
+    let mut seen = received(&io, |args| args.event().to_owned());
     let network = Network::new(&io);
     let socket = network.socket("/");
     let mut life = connection_events(&socket);
@@ -54,11 +50,7 @@ async fn volatile_events_wait_for_the_namespace() {
 #[tokio::test(start_paused = true)]
 async fn volatile_events_are_dropped_behind_unsent_packets() {
     let io = Server::new();
-    let (sender, mut seen) = log();
-    io.on_any(move |args: Args| {
-        let _ = sender.send(args.decode::<u32>().unwrap_or(0));
-        async {}
-    });
+    let mut seen = received(&io, |args| args.decode::<u32>().unwrap_or(0));
     let network = Network::new(&io);
     for config in [network.config(), network.polling().engine(|engine| engine.upgrade(false))] {
         let socket = within(socketio_client::connect_with(URL, config)).await.unwrap();

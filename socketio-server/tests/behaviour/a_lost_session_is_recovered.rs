@@ -19,15 +19,23 @@ async fn lose(server: &Running, client: Client) {
     until(|| server.io.of("/").sockets_count() == 0).await;
 }
 
+/// Connects a client. Returns its ids too.
+async fn connect(
+    server: &Running,
+    connected: &mut UnboundedReceiver<Socket>,
+) -> (Client, Socket, (String, String)) {
+    let mut client = server.open().await;
+    client.send("40").await;
+    let ids = client.recoverable().await;
+    (client, within(connected.recv()).await.unwrap(), ids)
+}
+
 /// Connects a client that has received an event. Returns its ids and the offset of the event too.
 async fn recoverable(
     server: &Running,
     connected: &mut UnboundedReceiver<Socket>,
 ) -> (Client, Socket, (String, String), String) {
-    let mut client = server.open().await;
-    client.send("40").await;
-    let ids = client.recoverable().await;
-    let socket = connected.recv().await.unwrap();
+    let (mut client, socket, ids) = connect(server, connected).await;
     socket.emit("got", &1).unwrap();
     let offset = client.recorded().await.1;
     (client, socket, ids, offset)
@@ -37,11 +45,8 @@ async fn recoverable(
 async fn missed_events_precede_the_connect_response() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
+    let (mut client, socket, (sid, pid)) = connect(&server, &mut connected).await;
     assert_eq!((sid.len(), pid.len()), (20, 20));
-    let socket = connected.recv().await.unwrap();
     assert!(!socket.recovered());
     socket.join(["in", "both"]).unwrap();
     socket.set_shared(&json!({ "name": "x" })).unwrap();
@@ -93,10 +98,7 @@ async fn missed_events_precede_the_connect_response() {
 async fn a_session_is_recovered_ten_times() {
     let server = server_with(recovery()).await;
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    let first = connected.recv().await.unwrap();
+    let (mut client, first, (sid, pid)) = connect(&server, &mut connected).await;
     first.join("room").unwrap();
     server.io.to("room").emit("n", &0).unwrap();
     let mut event;

@@ -15,7 +15,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use socketio_client::{ClientConfig, Manager, ManagerEvent, Socket, Transport};
-use socketio_server::Server;
+use socketio_server::{Args, Server};
 use tokio::{
     io::copy_bidirectional,
     sync::{mpsc, watch},
@@ -180,6 +180,19 @@ pub(crate) fn peer(server: &Server, socket: &Socket) -> socketio_server::Socket 
 pub(crate) fn log<T>() -> (mpsc::UnboundedSender<T>, Log<T>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (sender, Log(receiver))
+}
+
+/// Logs what `read` returns for each event that a server receives.
+pub(crate) fn received<T: Send + 'static>(
+    io: &Server,
+    read: impl Fn(Args) -> T + Send + Sync + 'static,
+) -> Log<T> {
+    let (sender, log) = log();
+    io.on_any(move |args: Args| {
+        let _ = sender.send(read(args));
+        async {}
+    });
+    log
 }
 
 pub(crate) struct Log<T>(mpsc::UnboundedReceiver<T>);
