@@ -16,7 +16,7 @@ use socketio_parser::{Args, Nsp};
 
 use self::{
     peers::Peers,
-    requests::{Awaited, RequestKind, Requests},
+    requests::{Awaited, Requests},
 };
 use crate::{
     adapter::{ClusterMember, Discovery},
@@ -169,7 +169,7 @@ impl<W> Cluster<W> {
         match body {
             Body::InitialHeartbeat if self.peers.by_heartbeats() => self.publish(Body::Heartbeat),
             Body::InitialHeartbeat | Body::Heartbeat => {}
-            Body::AdapterClose => self.lost(&uid),
+            Body::AdapterClose => self.remove_node(&uid),
             body if body.replies_to().is_some() => {
                 let (known, done) = self.requests.reply(&uid, body);
                 self.ignored += u64::from(!known);
@@ -199,24 +199,13 @@ impl<W> Cluster<W> {
         }
         let awaited = match self.peers.known() {
             Some(known) => Awaited::Nodes(known),
-            None => Awaited::Count { missing: others, heard: HashSet::new() },
+            None => Awaited::Count { missing: others, replied: HashSet::new() },
         };
         self.request_count += 1;
         let id = RequestId::from(format!("{}.{:x}", self.member.uid, self.request_count));
-        let replies = match &request {
-            ClusterRequest::FetchSockets(_) | ClusterRequest::Handover { .. } => {
-                Replies::Sockets(Vec::new())
-            }
-            ClusterRequest::Broadcast(..) | ClusterRequest::ServerSideEmit(_) => {
-                Replies::Args(Vec::new())
-            }
-        };
-        let clients = matches!(request, ClusterRequest::Broadcast(..));
-        let first_only = matches!(request, ClusterRequest::Handover { .. });
         let alone = awaited.is_empty();
         let deadline = deadline(now, timeout);
-        let kind = RequestKind { replies, clients, first_only };
-        let done = match self.requests.add(id.clone(), deadline, awaited, kind, waiter) {
+        let done = match self.requests.add(id.clone(), deadline, awaited, &request, waiter) {
             Ok(done) => done,
             Err(waiter) => {
                 return Err(RequestRefused { waiter, limit: Some(self.limits.max_requests) });
@@ -261,8 +250,8 @@ impl<W> Cluster<W> {
         if self.peers.heartbeat_due(now) {
             self.publish(Body::Heartbeat);
         }
-        for gone in self.peers.expire(now) {
-            self.lost(&gone);
+        for silent in self.peers.expire(now) {
+            self.remove_node(&silent);
         }
         for (waiter, outcome) in self.requests.expire(now) {
             self.timed_out += 1;
@@ -330,9 +319,9 @@ impl<W> Cluster<W> {
         self.outputs.push_back(Output::Publish(message));
     }
 
-    fn lost(&mut self, uid: &NodeId) {
+    fn remove_node(&mut self, uid: &NodeId) {
         self.peers.remove(uid);
-        let done = self.requests.lost(uid);
+        let done = self.requests.remove_node(uid);
         self.outputs.extend(done.map(|(waiter, outcome)| Output::Done { waiter, outcome }));
     }
 }

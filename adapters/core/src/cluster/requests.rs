@@ -7,6 +7,7 @@ use std::{
 
 use socketio_parser::Args;
 
+use super::ClusterRequest;
 use crate::message::{Body, NodeId, RequestId, SocketDetails};
 
 /// The outcome of a request.
@@ -54,15 +55,6 @@ struct Request<W> {
     waiter: W,
 }
 
-/// The replies that a request collects, and the condition that completes it.
-pub(super) struct RequestKind {
-    pub(super) replies: Replies,
-    /// Whether clients send acks.
-    pub(super) clients: bool,
-    /// Whether the first reply with a socket completes the request.
-    pub(super) first_only: bool,
-}
-
 #[derive(Debug, Default)]
 struct Clients {
     counted: bool,
@@ -74,7 +66,7 @@ struct Clients {
 #[derive(Debug)]
 pub(super) enum Awaited {
     Nodes(HashSet<NodeId>),
-    Count { missing: usize, heard: HashSet<NodeId> },
+    Count { missing: usize, replied: HashSet<NodeId> },
 }
 
 impl Awaited {
@@ -93,13 +85,13 @@ impl Awaited {
     fn record(&mut self, uid: &NodeId) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.remove(uid),
-            Self::Count { missing, heard } => {
+            Self::Count { missing, replied } => {
                 // Nodes without names cannot be distinguished.
-                let first = uid.is_anonymous() || !heard.contains(uid);
+                let first = uid.is_anonymous() || !replied.contains(uid);
                 if *missing == 0 || !first {
                     return false;
                 }
-                heard.insert(uid.clone());
+                replied.insert(uid.clone());
                 *missing -= 1;
                 true
             }
@@ -121,13 +113,21 @@ impl<W> Requests<W> {
         id: RequestId,
         deadline: Instant,
         awaited: Awaited,
-        kind: RequestKind,
+        request: &ClusterRequest,
         waiter: W,
     ) -> Result<Done<W>, W> {
-        let RequestKind { replies, clients, first_only } = kind;
-        let (clients, lost_clients) = (clients.then(HashMap::new), 0);
+        let replies = match request {
+            ClusterRequest::FetchSockets(_) | ClusterRequest::Handover { .. } => {
+                Replies::Sockets(Vec::new())
+            }
+            ClusterRequest::Broadcast(..) | ClusterRequest::ServerSideEmit(_) => {
+                Replies::Args(Vec::new())
+            }
+        };
+        let clients = matches!(request, ClusterRequest::Broadcast(..)).then(HashMap::new);
+        let first_only = matches!(request, ClusterRequest::Handover { .. });
         let request =
-            Request { deadline, awaited, replies, clients, lost_clients, first_only, waiter };
+            Request { deadline, awaited, replies, clients, lost_clients: 0, first_only, waiter };
         if request.is_done() {
             return Ok(Some(request.end()));
         }
@@ -150,9 +150,9 @@ impl<W> Requests<W> {
     }
 
     /// Removes a lost node from all requests. Returns the requests that are complete without it.
-    pub(super) fn lost(&mut self, uid: &NodeId) -> impl Iterator<Item = (W, Outcome)> {
+    pub(super) fn remove_node(&mut self, uid: &NodeId) -> impl Iterator<Item = (W, Outcome)> {
         for request in self.pending.values_mut() {
-            request.lost(uid);
+            request.remove_node(uid);
         }
         let done = self.pending.iter().filter(|(_, request)| request.is_done());
         let done: Vec<_> = done.map(|(id, _)| id.clone()).collect();
@@ -244,7 +244,7 @@ impl<W> Request<W> {
         }
     }
 
-    fn lost(&mut self, uid: &NodeId) {
+    fn remove_node(&mut self, uid: &NodeId) {
         if let Awaited::Nodes(nodes) = &mut self.awaited {
             nodes.remove(uid);
         }

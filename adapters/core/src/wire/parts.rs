@@ -40,7 +40,7 @@ impl Parts<'_> {
         let selection = || selection(&self.opts);
         let named = || match &self.rooms {
             Value::Null => Err(MessageError::InvalidField("rooms")),
-            there => rooms(there, "rooms"),
+            list => rooms(list, "rooms"),
         };
         Ok(match number {
             1 => Body::InitialHeartbeat,
