@@ -55,9 +55,9 @@ mod on_redis {
     }
 
     async fn connect(
-        made: Result<Publisher, socketio_adapter_redis::ConfigError>,
+        publisher: Result<Publisher, socketio_adapter_redis::ConfigError>,
     ) -> Result<Emitter, AdapterError> {
-        let publisher = made.map_err(|error| AdapterError::Refused(error.into()))?;
+        let publisher = publisher.map_err(|error| AdapterError::Refused(error.into()))?;
         publisher.connected().await?;
         Ok(Emitter::new(publisher))
     }

@@ -55,8 +55,8 @@ impl Membership {
     }
 
     /// Records that a room has appeared or vanished.
-    pub(crate) fn set_room_exists(&self, room: &Room, there: bool) {
-        lock(&self.rooms).changed.insert(room.clone(), there);
+    pub(crate) fn set_room_exists(&self, room: &Room, exists: bool) {
+        lock(&self.rooms).changed.insert(room.clone(), exists);
         self.woken.notify_one();
     }
 

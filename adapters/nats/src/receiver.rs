@@ -120,8 +120,8 @@ impl Receiver {
     }
 
     async fn update_subscriptions(&self, state: &mut State) -> Result<(), NatsError> {
-        for (room, there) in self.membership.take_changed() {
-            match (there, state.rooms.contains_key(&room)) {
+        for (room, exists) in self.membership.take_changed() {
+            match (exists, state.rooms.contains_key(&room)) {
                 (true, false) => {
                     // Messages to a room without a subject go to all nodes.
                     let Some(subject) = self.subjects.room(&room) else {

@@ -259,13 +259,13 @@ impl ListeningClient {
     /// may arrive before the response.
     async fn execute(&self, statement: &str) -> Result<(), PostgresError> {
         self.note_received();
-        let mut asked = pin!(self.client.batch_execute(statement));
+        let mut response = pin!(self.client.batch_execute(statement));
         loop {
             let last_received = *lock(&self.last_received);
             // A notification may wait for its attachment.
             let timeout = self.timeout.saturating_mul(2);
-            if let Ok(answered) = timeout_at(last_received + timeout, &mut asked).await {
-                return Ok(answered?);
+            if let Ok(response) = timeout_at(last_received + timeout, &mut response).await {
+                return Ok(response?);
             }
             if last_received == *lock(&self.last_received) {
                 return Err(PostgresError::Timeout(timeout));

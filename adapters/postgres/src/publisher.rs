@@ -279,13 +279,13 @@ async fn delete_old(
     // This limit is longer than that of other requests, so that a slow cleanup does not close the
     // connection.
     let timeout = config.timeout.saturating_mul(2).max(Duration::from_secs(1));
-    let swept = async {
+    let deleted = async {
         let attachments = table::delete_old(client, &config.table, config.cleanup_interval).await;
         match log {
             Some(log) => log.delete_old().await.and(attachments),
             None => attachments,
         }
     };
-    let swept = tokio::time::timeout(timeout, swept).await;
-    swept.unwrap_or(Err(PostgresError::Timeout(timeout)))
+    let deleted = tokio::time::timeout(timeout, deleted).await;
+    deleted.unwrap_or(Err(PostgresError::Timeout(timeout)))
 }

@@ -19,8 +19,8 @@ const LOCK: i64 = 0x50c4_e710_a77a;
 pub(crate) async fn create(client: &Client, config: &PostgresConfig) -> Result<(), PostgresError> {
     let table = &config.table;
     // A role that must not create tables can use an existing one.
-    let there = format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL");
-    if !config.create_table || !client.query_typed(&there, &[]).await?.is_empty() {
+    let exists = format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL");
+    if !config.create_table || !client.query_typed(&exists, &[]).await?.is_empty() {
         return Ok(());
     }
     let create = format!(

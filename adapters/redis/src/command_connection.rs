@@ -70,9 +70,9 @@ impl CommandConnection {
     /// Waits for a connection.
     pub(crate) async fn ready(&self) -> Result<(), AdapterError> {
         let mut changes = self.state.subscribe();
-        let there = changes.wait_for(|(_, conn)| conn.is_some());
+        let connected = changes.wait_for(|(_, conn)| conn.is_some());
         let limit = self.connector.timeouts().connection;
-        timeout(limit, there).await.map(drop).map_err(|_| self.not_connected())
+        timeout(limit, connected).await.map(drop).map_err(|_| self.not_connected())
     }
 
     pub(crate) async fn query(&self, cmd: &Cmd) -> Result<Value, AdapterError> {
@@ -88,16 +88,19 @@ impl CommandConnection {
     /// Sends several commands in one batch. Returns their responses in the same order.
     pub(crate) async fn query_all(&self, cmds: Vec<Cmd>) -> Vec<Result<Value, AdapterError>> {
         let count = cmds.len();
-        let answers = self.attempt(async |conn| {
-            let answers = conn.query_all(cmds).await?;
+        let responses = self.attempt(async |conn| {
+            let responses = conn.query_all(cmds).await?;
             // If one error says that the connection is useless, the whole batch fails.
-            match answers.iter().find_map(|it| it.as_ref().err().filter(|it| is_fatal(conn, it))) {
+            match responses.iter().find_map(|it| it.as_ref().err().filter(|it| is_fatal(conn, it)))
+            {
                 Some(error) => Err(error.clone()),
-                None => Ok(answers),
+                None => Ok(responses),
             }
         });
-        match answers.await {
-            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(engine)).collect(),
+        match responses.await {
+            Ok(responses) => {
+                responses.into_iter().map(|response| response.map_err(engine)).collect()
+            }
             Err(error) => (0..count).map(|_| Err(self.failure(error.clone()))).collect(),
         }
     }
@@ -127,8 +130,8 @@ impl CommandConnection {
         let (number, conn) = self.state.borrow().clone();
         let mut conn = conn.ok_or(None)?;
         let limit = self.connector.timeouts().response + Duration::from_millis(100);
-        let answer = timeout(limit, command(&mut conn)).await;
-        answer.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
+        let response = timeout(limit, command(&mut conn)).await;
+        response.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
             if is_fatal(&conn, &error) {
                 self.discard(number);
             }

@@ -138,11 +138,11 @@ impl Connector {
 
 impl Conn {
     pub(crate) async fn query(&mut self, cmd: &Cmd) -> RedisResult<Value> {
-        let answer = match self {
+        let response = match self {
             Self::Node(conn) => conn.send_packed_command(cmd).await,
             Self::Cluster(conn) => cmd.query_async(conn).await,
         };
-        answer.and_then(Value::extract_error)
+        response.and_then(Value::extract_error)
     }
 
     /// Sends several commands in one batch. Returns their responses in the same order.
@@ -157,16 +157,16 @@ impl Conn {
                 for cmd in cmds {
                     pipeline.add_command(cmd);
                 }
-                let answers = conn.send_packed_commands(&pipeline, 0, count).await?;
-                Ok(answers.into_iter().map(Value::extract_error).collect())
+                let responses = conn.send_packed_commands(&pipeline, 0, count).await?;
+                Ok(responses.into_iter().map(Value::extract_error).collect())
             }
             // Commands to several nodes would have no order, so they are sent one by one.
             Self::Cluster(_) => {
-                let mut answers = Vec::with_capacity(cmds.len());
+                let mut responses = Vec::with_capacity(cmds.len());
                 for cmd in &cmds {
-                    answers.push(Box::pin(self.query(cmd)).await);
+                    responses.push(Box::pin(self.query(cmd)).await);
                 }
-                Ok(answers)
+                Ok(responses)
             }
         }
     }
@@ -178,8 +178,8 @@ impl Conn {
             true => MultipleNodeRoutingInfo::AllMasters,
             false => MultipleNodeRoutingInfo::AllNodes,
         };
-        let answer = self.query_nodes(cmd, nodes).await;
-        answer.and_then(Value::extract_error).map(|answer| total(&answer))
+        let response = self.query_nodes(cmd, nodes).await;
+        response.and_then(Value::extract_error).map(|response| total(&response))
     }
 
     /// Returns how many subscriptions to sharded channels the nodes of a Redis Cluster have for this
@@ -188,8 +188,8 @@ impl Conn {
     pub(crate) async fn count_subscriptions(&mut self) -> RedisResult<Option<usize>> {
         let mut info = redis::cmd("CLIENT");
         info.arg("INFO");
-        let answer = self.query_nodes(info, MultipleNodeRoutingInfo::AllNodes).await?;
-        Ok(subscriptions(&answer))
+        let response = self.query_nodes(info, MultipleNodeRoutingInfo::AllNodes).await?;
+        Ok(subscriptions(&response))
     }
 
     /// Sends a command to several nodes. The response is a map of their responses.
@@ -232,8 +232,8 @@ impl fmt::Debug for Conn {
 }
 
 /// Returns the sum of all numbers in a response: a list, a map, or one map per node.
-fn total(answer: &Value) -> usize {
-    match answer {
+fn total(response: &Value) -> usize {
+    match response {
         Value::Int(number) => usize::try_from(*number).unwrap_or_default(),
         Value::Array(items) => items.iter().map(total).sum(),
         Value::Map(members) => members.iter().map(|(_, value)| total(value)).sum(),
@@ -242,8 +242,8 @@ fn total(answer: &Value) -> usize {
 }
 
 /// Returns the sum of the field `ssub` in the responses of all nodes to CLIENT INFO.
-fn subscriptions(answer: &Value) -> Option<usize> {
-    let Value::Map(nodes) = answer else { return None };
+fn subscriptions(response: &Value) -> Option<usize> {
+    let Value::Map(nodes) = response else { return None };
     let count = |(_, info): &(Value, Value)| {
         let info = match info {
             Value::VerbatimString { text, .. } => text,

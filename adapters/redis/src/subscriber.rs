@@ -279,8 +279,8 @@ impl Subscriber {
             async move { (change(&mut conn, &topic, wanted).await, topic, wanted) }
         });
         let mut changes = changes.buffer_unordered(MAX_CONCURRENT);
-        while let Some((answer, topic, wanted)) = changes.next().await {
-            let Err(error) = answer else {
+        while let Some((response, topic, wanted)) = changes.next().await {
+            let Err(error) = response else {
                 lock(&self.state).confirm(epoch, topic, wanted);
                 continue;
             };
@@ -304,7 +304,9 @@ impl Subscriber {
     fn refused(&self, topic: Topic, error: RedisError) {
         let refused = SubscriptionRefused::new(&topic, error);
         let mut state = lock(&self.state);
-        let Some(member) = state.wanted.get(&topic).and_then(|them| them.first()) else { return };
+        let Some(member) = state.wanted.get(&topic).and_then(|listeners| listeners.first()) else {
+            return;
+        };
         let (member, awaited) = (member.number, state.awaited.contains(&topic));
         let first = state.refused.add(topic, member, refused.clone());
         drop(state);

@@ -98,8 +98,9 @@ impl Events {
             ..pull::Config::default()
         };
         let (stream, _) = log.prefix.log();
-        let made = log.await_response(context.create_consumer_on_stream(config, stream)).await?;
-        let consumer = made.map_err(|error| NatsError::JetStream(error.into()))?;
+        let consumer =
+            log.await_response(context.create_consumer_on_stream(config, stream)).await?;
+        let consumer = consumer.map_err(|error| NatsError::JetStream(error.into()))?;
         let info = consumer.cached_info();
         let remove = format!("$JS.API.CONSUMER.DELETE.{}.{}", info.stream_name, info.name);
         let result = self.fetch_from(&consumer, builder).await;

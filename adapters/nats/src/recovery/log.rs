@@ -95,12 +95,12 @@ impl Log {
 
     async fn stream(&self, config: Config) -> Result<Info, NatsError> {
         let context = self.context();
-        let mut made = self.await_response(context.get_or_create_stream(config.clone())).await?;
+        let mut stream = self.await_response(context.get_or_create_stream(config.clone())).await?;
         // Another node has created the stream in the meantime, with other limits.
-        if made.as_ref().is_err_and(|error| has_code(error, ErrorCode::STREAM_NAME_EXIST)) {
-            made = self.await_response(context.get_or_create_stream(config.clone())).await?;
+        if stream.as_ref().is_err_and(|error| has_code(error, ErrorCode::STREAM_NAME_EXIST)) {
+            stream = self.await_response(context.get_or_create_stream(config.clone())).await?;
         }
-        let stream = made.map_err(|error| match error.kind() {
+        let stream = stream.map_err(|error| match error.kind() {
             CreateStreamErrorKind::JetStreamUnavailable => NatsError::NoJetStream,
             CreateStreamErrorKind::TimedOut => NatsError::Timeout(self.timeout),
             _ if has_code(&error, ErrorCode::JETSTREAM_NOT_ENABLED) => NatsError::NoJetStream,
@@ -222,10 +222,10 @@ impl Log {
     /// passes.
     pub(super) async fn await_response<T>(
         &self,
-        answer: impl IntoFuture<Output = T>,
+        response: impl IntoFuture<Output = T>,
     ) -> Result<T, NatsError> {
         let (connects, end) = (self.connects(), Instant::now() + self.timeout);
-        let mut answer = pin!(answer.into_future());
+        let mut response = pin!(response.into_future());
         let mut asked = false;
         loop {
             if self.client.connection_state() != State::Connected || self.connects() != connects {
@@ -239,8 +239,8 @@ impl Log {
                 return Err(NatsError::Timeout(self.timeout));
             }
             asked = true;
-            if let Ok(answer) = tokio::time::timeout(CONNECTION_CHECK, &mut answer).await {
-                return Ok(answer);
+            if let Ok(response) = tokio::time::timeout(CONNECTION_CHECK, &mut response).await {
+                return Ok(response);
             }
         }
     }
@@ -281,8 +281,8 @@ fn is_compatible(found: &Config, wanted: &Config) -> bool {
 /// Returns when a stream was created, in milliseconds since 1970.
 pub(super) fn created_at(stream: &Info) -> u64 {
     // The type of `created` depends on features that other crates may enable.
-    let made = SystemTime::from(stream.created).duration_since(SystemTime::UNIX_EPOCH);
-    made.map_or(0, |made| u64::try_from(made.as_millis()).unwrap_or(u64::MAX))
+    let created = SystemTime::from(stream.created).duration_since(SystemTime::UNIX_EPOCH);
+    created.map_or(0, |created| u64::try_from(created.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn has_code(error: &CreateStreamError, code: ErrorCode) -> bool {

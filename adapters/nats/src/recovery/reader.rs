@@ -96,18 +96,18 @@ impl Reader {
         if let Some(joined) = state.joined.take() {
             let _ = joined.send(());
         }
-        let made = self.log.stream_created.notified();
-        tokio::pin!(made);
-        let (mut heard, mut count) = (Instant::now(), 0);
+        let stream_created = self.log.stream_created.notified();
+        tokio::pin!(stream_created);
+        let (mut last_received, mut count) = (Instant::now(), 0);
         loop {
             let next = std::future::poll_fn(|cx| Pin::new(&mut messages).poll_next(cx));
             let message = tokio::select! {
                 message = tokio::time::timeout(CONNECTION_CHECK, next) => message,
-                () = &mut made => return Ok(()),
+                () = &mut stream_created => return Ok(()),
             };
             match message {
                 Ok(Some(message)) => {
-                    heard = Instant::now();
+                    last_received = Instant::now();
                     self.log.clear_pause();
                     if !self.take(message, &mut count, &mut position).await? {
                         return Ok(());
@@ -116,7 +116,7 @@ impl Reader {
                 }
                 Ok(None) => return Err(NatsError::NotConnected),
                 Err(_) if self.log.connects() != connects => return Ok(()),
-                Err(_) if heard.elapsed() > MAX_SILENCE => {
+                Err(_) if last_received.elapsed() > MAX_SILENCE => {
                     return Err(NatsError::Timeout(MAX_SILENCE));
                 }
                 Err(_) => {}
@@ -163,9 +163,9 @@ impl Reader {
             ..push::Config::default()
         };
         let (stream, _) = self.log.prefix.log();
-        let made = self.log.context().create_consumer_on_stream(consumer, stream);
-        let made = self.log.await_response(made).await?;
-        made.map_err(|error| NatsError::JetStream(error.into()))?;
+        let created = self.log.context().create_consumer_on_stream(consumer, stream);
+        let created = self.log.await_response(created).await?;
+        created.map_err(|error| NatsError::JetStream(error.into()))?;
         Ok(messages)
     }
 
@@ -182,8 +182,8 @@ impl Reader {
             // the number of messages so far.
             return match &message.reply {
                 Some(reply) => {
-                    let answer = self.log.client.publish(reply.clone(), Bytes::new()).await;
-                    answer.map(|()| true).map_err(|error| NatsError::Client(error.into()))
+                    let sent = self.log.client.publish(reply.clone(), Bytes::new()).await;
+                    sent.map(|()| true).map_err(|error| NatsError::Client(error.into()))
                 }
                 None => {
                     let last = message.headers.as_ref().and_then(|it| it.get(NATS_LAST_CONSUMER));

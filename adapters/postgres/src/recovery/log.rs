@@ -76,11 +76,11 @@ impl Log {
     /// Creates the tables that are missing.
     pub(crate) async fn create(&self) -> Result<(), PostgresError> {
         let EventLog { table, sessions_table, .. } = &*self.options;
-        let there = format!(
+        let exist = format!(
             "SELECT 1 WHERE to_regclass('{table}') IS NOT NULL \
              AND to_regclass('{sessions_table}') IS NOT NULL"
         );
-        if !self.client.query_typed(&there, &[]).await?.is_empty() {
+        if !self.client.query_typed(&exist, &[]).await?.is_empty() {
             return Ok(());
         }
         let create = format!(

@@ -49,16 +49,16 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Returns the entries in a response to XRANGE or XREVRANGE. Skips malformed ones.
-    pub(super) fn list(answer: Value) -> Vec<Self> {
-        match answer {
+    pub(super) fn list(response: Value) -> Vec<Self> {
+        match response {
             Value::Array(entries) => entries.into_iter().filter_map(Self::new).collect(),
             _ => Vec::new(),
         }
     }
 
     /// Returns the entries in a response to XREAD of one stream.
-    pub(super) fn of_one_stream(answer: Value) -> Vec<Self> {
-        match answer {
+    pub(super) fn of_one_stream(response: Value) -> Vec<Self> {
+        match response {
             Value::Map(streams) => {
                 streams.into_iter().next().map_or_else(Vec::new, |(_, entries)| Self::list(entries))
             }

@@ -269,8 +269,8 @@ impl StreamsLink {
         if left().is_some() {
             return entries.iter().filter_map(|_| left()).collect();
         }
-        let answers = self.streams.engine.keys.query_all(entries).await;
-        answers.into_iter().map(|answer| offset(answer?).map(Some)).collect()
+        let responses = self.streams.engine.keys.query_all(entries).await;
+        responses.into_iter().map(|response| offset(response?).map(Some)).collect()
     }
 
     async fn send(&self, channel: &str, message: &Message) -> Result<(), AdapterError> {
@@ -283,8 +283,8 @@ impl StreamsLink {
 }
 
 /// Returns the offset of an entry from the response to XADD.
-fn offset(answer: Value) -> Result<Offset, AdapterError> {
-    let id = match answer {
+fn offset(response: Value) -> Result<Offset, AdapterError> {
+    let id = match response {
         Value::BulkString(id) => String::from_utf8(id).ok(),
         Value::SimpleString(id) => Some(id),
         _ => None,

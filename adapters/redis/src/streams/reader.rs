@@ -80,8 +80,8 @@ impl JoiningMember<'_> {
         if let Beginning::Unknown(waiting) =
             std::mem::replace(&mut *beginning, Beginning::After(last))
         {
-            let begun = waiting.into_iter().filter(|delivery| delivery.id > last);
-            begun.for_each(|delivery| self.member.receive(delivery));
+            let due = waiting.into_iter().filter(|delivery| delivery.id > last);
+            due.for_each(|delivery| self.member.receive(delivery));
         }
     }
 }
@@ -142,9 +142,9 @@ impl Reader {
     /// Waits until the reader has started to read.
     pub(super) async fn ready(&self) -> Result<(), AdapterError> {
         let mut position = self.position.subscribe();
-        let told = position.wait_for(|it| it.read.is_some() || it.refusal.is_some()).await;
+        let changed = position.wait_for(|it| it.read.is_some() || it.refusal.is_some()).await;
         // The sender lives in `self`.
-        match told.ok().and_then(|position| position.refusal.clone()) {
+        match changed.ok().and_then(|position| position.refusal.clone()) {
             Some(error) => {
                 let stream = self.stream.clone();
                 Err(AdapterError::Denied(Box::new(StreamRefused { stream, error })))
@@ -262,8 +262,8 @@ pub(super) fn read_last(stream: &str) -> Cmd {
     command
 }
 
-pub(super) fn last_id(answer: redis::Value) -> StreamId {
-    Entry::list(answer).first().map(|entry| entry.id).unwrap_or_default()
+pub(super) fn last_id(response: redis::Value) -> StreamId {
+    Entry::list(response).first().map(|entry| entry.id).unwrap_or_default()
 }
 
 #[cfg(test)]

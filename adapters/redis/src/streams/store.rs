@@ -134,7 +134,7 @@ impl CompareAndSet for Sessions {
                 Ok(Some(StoredSession { version, session }))
             }
             Value::Nil => Ok(None),
-            _ => Err(unexpected("a session that is no text")),
+            _ => Err(unexpected("a session that is not text")),
         }
     }
 
@@ -230,8 +230,8 @@ impl SessionStore for Sessions {
 }
 
 /// Returns the value that was there instead of the expected one.
-fn present(answer: Value) -> Option<Vec<u8>> {
-    match answer {
+fn present(response: Value) -> Option<Vec<u8>> {
+    match response {
         Value::BulkString(value) => Some(value),
         _ => None,
     }

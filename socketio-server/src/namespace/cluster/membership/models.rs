@@ -147,7 +147,7 @@ fn messages_queued_before_the_end_are_published() {
         let closer = spawn(move || closing.close());
         let mut taken = 0;
         while block_on(queue.next()).is_some() {
-            taken += 1 + queue.more(1, usize::MAX).len();
+            taken += 1 + queue.take_batch(1, usize::MAX).len();
         }
         closer.join().unwrap();
         let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();

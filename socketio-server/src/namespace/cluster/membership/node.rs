@@ -80,7 +80,7 @@ async fn run(node: Arc<Node>) {
             }
             serve(&node, &*link).await;
             let _ = tokio::time::timeout(PAUSE, membership.transfers_ended()).await;
-            let leave = caught(async {
+            let leave = catch_panics(async {
                 link.leave().await;
                 Ok(())
             });
@@ -97,7 +97,7 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     loop {
         let member = node.membership.member.clone();
         let mut joined =
-            pin!(caught(async { node.membership.adapter.join(member, node.clone()).await }));
+            pin!(catch_panics(async { node.membership.adapter.join(member, node.clone()).await }));
         let joined = loop {
             // Events that wait for the log are not held up by an adapter that hangs.
             match tokio::time::timeout(node.membership.request_timeout(), &mut joined).await {
@@ -142,12 +142,12 @@ async fn serve(node: &Node, link: &dyn Link) {
     let join_messages = membership.join_messages();
     let publish = async {
         for message in join_messages {
-            report(node, caught(async { link.publish(message).await.map(drop) }).await);
+            report(node, catch_panics(async { link.publish(message).await.map(drop) }).await);
         }
         membership.set_stage(Stage::Joined);
         publish(node, link).await;
     };
-    let too_long = async {
+    let overdue = async {
         membership.reached(Stage::Leaving).await;
         tokio::time::sleep(PAUSE).await;
     };
@@ -156,7 +156,7 @@ async fn serve(node: &Node, link: &dyn Link) {
         () = watch_clock(membership) => {}
         () = watch_rooms(node, link) => {}
         () = watch_order(membership) => {}
-        () = too_long => {
+        () = overdue => {
             tracing::warn!(target: "socketio::cluster", nsp = %membership.member.nsp, "the node left the cluster before it had sent all messages");
         }
     }
@@ -175,15 +175,17 @@ async fn publish(node: &Node, link: &dyn Link) {
                 Some(to) => link.reply(&to, outgoing.message).await,
             }
         };
-        report(node, caught(publish).await);
+        report(node, catch_panics(publish).await);
     }
 }
 
-/// Runs code of the back-end. Turns a panic into an error, so that the task continues.
-async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Result<T, AdapterError> {
-    let mut part = pin!(part);
+/// Runs a call of the back-end. Turns a panic into an error, so that the task continues.
+async fn catch_panics<T>(
+    call: impl Future<Output = Result<T, AdapterError>>,
+) -> Result<T, AdapterError> {
+    let mut call = pin!(call);
     poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| part.as_mut().poll(cx))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))).unwrap_or_else(|_| {
             Poll::Ready(Err(AdapterError::Engine("the adapter panicked".into())))
         })
     })
@@ -193,7 +195,7 @@ async fn caught<T>(part: impl Future<Output = Result<T, AdapterError>>) -> Resul
 /// Publishes a message together with waiting ones in one batch. Returns the result of the last one.
 async fn publish_plain(node: &Node, link: &dyn Link, message: Message) -> Result<(), AdapterError> {
     let more = link.max_batch().saturating_sub(1);
-    let mut messages = node.membership.queue.more(more, MAX_BATCH_BYTES);
+    let mut messages = node.membership.queue.take_batch(more, MAX_BATCH_BYTES);
     if messages.is_empty() {
         return link.publish(message).await.map(drop);
     }
@@ -218,7 +220,7 @@ async fn publish_event(
     let order = &node.membership.order;
     order.begin_publishing(number, message.clone());
     // A panic must not skip the delivery on this node.
-    let result = caught(async { link.publish(message).await }).await;
+    let result = catch_panics(async { link.publish(message).await }).await;
     let namespace = node.namespace.clone();
     let may_be_logged = matches!(result, Err(AdapterError::Engine(_)));
     let deliver = move |event: Message| {
@@ -278,10 +280,10 @@ async fn watch_rooms(node: &Node, link: &dyn Link) {
         let Some(namespace) = node.namespace() else { continue };
         for (room, present) in namespace.hub().take_changed() {
             let mut announced = lock(&node.membership.announced_rooms);
-            let news =
+            let is_news =
                 if present { announced.insert(room.clone()) } else { announced.remove(&room) };
             drop(announced);
-            if news {
+            if is_news {
                 node.report_room(link, &room, present);
             }
         }

@@ -106,7 +106,7 @@ impl Queue {
 
     /// Takes the messages that follow the last one taken, up to the first that is for one node or
     /// for the log: at most `messages` messages and `bytes` bytes.
-    pub(super) fn more(&self, messages: usize, bytes: usize) -> Vec<Message> {
+    pub(super) fn take_batch(&self, messages: usize, bytes: usize) -> Vec<Message> {
         let mut state = lock(&self.state);
         let mut room = bytes;
         let mut count = 0;
@@ -168,14 +168,14 @@ mod tests {
         queue.push(Outgoing { to: None, message: logged }).unwrap();
         queue.push(message()).unwrap();
         queue.next().await.unwrap();
-        assert_eq!(queue.more(1, usize::MAX).len(), 1);
-        assert_eq!(queue.more(9, 2 * size).len(), 2);
-        assert_eq!(queue.more(9, usize::MAX).len(), 1);
-        assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is a reply");
+        assert_eq!(queue.take_batch(1, usize::MAX).len(), 1);
+        assert_eq!(queue.take_batch(9, 2 * size).len(), 2);
+        assert_eq!(queue.take_batch(9, usize::MAX).len(), 1);
+        assert_eq!(queue.take_batch(9, usize::MAX).len(), 0, "the next one is a reply");
         assert!(queue.next().await.unwrap().to.is_some());
-        assert_eq!(queue.more(9, usize::MAX).len(), 0, "the next one is for the log");
+        assert_eq!(queue.take_batch(9, usize::MAX).len(), 0, "the next one is for the log");
         assert!(queue.next().await.unwrap().is_logged());
-        assert_eq!(queue.more(9, usize::MAX).len(), 1);
+        assert_eq!(queue.take_batch(9, usize::MAX).len(), 1);
         assert_eq!(lock(&queue.state).bytes, 0);
     }
 
