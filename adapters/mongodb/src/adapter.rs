@@ -10,7 +10,7 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, Body, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
-    Offset, recovery::SessionStore,
+    Offset, internal::is_event, recovery::SessionStore,
 };
 use tokio::task::AbortHandle;
 
@@ -108,7 +108,7 @@ impl Link for MongoLink {
                 return Ok(None);
             }
             let id = new_id();
-            let is_event = matches!(message.body, Body::Broadcast { request: None, .. });
+            let is_event = is_event(&message.body);
             if is_event {
                 self.members.order.publishing(id);
             }

@@ -15,7 +15,10 @@ use mongodb::{
     },
     error::ErrorKind,
 };
-use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, Offset, internal::lock};
+use socketio_adapter::{
+    ClusterMember, Inbox, Message, MessageError, Offset,
+    internal::{is_event, lock},
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -192,7 +195,7 @@ async fn read(
         let id = document.get_object_id("_id").ok();
         match decode(document, &config.limits) {
             Ok(Some(message)) => {
-                let is_event = matches!(message.body, Body::Broadcast { request: None, .. });
+                let is_event = is_event(&message.body);
                 let offset = id.filter(|_| is_event).map(|id| id.to_hex().into());
                 members.deliver(&message, offset.as_ref());
             }

@@ -11,7 +11,9 @@ use std::{
 
 use socketio_adapter::{
     AdapterError, BoxFuture, ClusterAdapter, ClusterMember, Discovery, Inbox, Link, Message,
-    NodeId, Offset, Room, RoomInterest, internal::lock, recovery::SessionStore,
+    NodeId, Offset, Room, RoomInterest,
+    internal::{is_logged, lock},
+    recovery::SessionStore,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 
@@ -21,7 +23,7 @@ use crate::{
     membership::Membership,
     publisher::Publisher,
     receiver::Receiver,
-    recovery::{Events, Log, Reader, Sessions, is_logged},
+    recovery::{Events, Log, Reader, Sessions},
     subject::Subjects,
 };
 

@@ -10,15 +10,9 @@ use std::{
 
 use async_nats::connection::State;
 use bytes::Bytes;
-use socketio_adapter::{Message, NodeId, Offset};
+use socketio_adapter::{Message, NodeId, Offset, internal::is_logged};
 
-use crate::{
-    config::NatsConfig,
-    error::NatsError,
-    frame::Frame,
-    recovery::{Log, is_logged},
-    subject::Subjects,
-};
+use crate::{config::NatsConfig, error::NatsError, frame::Frame, recovery::Log, subject::Subjects};
 
 /// Publishes messages to the nodes of their namespaces.
 ///

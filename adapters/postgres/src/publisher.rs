@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use socketio_adapter::{ClusterLimits, Message, MessageError, internal::lock, recovery::PageSize};
+use socketio_adapter::{
+    ClusterLimits, Message, MessageError,
+    internal::{is_logged, lock},
+    recovery::PageSize,
+};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -19,7 +23,7 @@ use crate::{
     config::PostgresConfig,
     connect::{connect, retry_pause},
     error::PostgresError,
-    recovery::{Log, Row, is_logged},
+    recovery::{Log, Row},
     table,
     wire::{Form, MAX_OFFSET, choose_form},
 };

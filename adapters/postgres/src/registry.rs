@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use socketio_adapter::{Body, ClusterMember, Inbox, Message, MessageError, internal::lock};
+use socketio_adapter::{
+    ClusterMember, Inbox, Message, MessageError,
+    internal::{is_event, lock},
+};
 use socketio_parser::Nsp;
 use tokio::sync::{Notify, oneshot};
 
@@ -211,8 +214,7 @@ impl Receivers {
                 // A node gets its own events from the log. It has already executed its requests.
                 Ok(message)
                     if message.uid == node.uid
-                        && (offset.is_none()
-                            || !matches!(message.body, Body::Broadcast { request: None, .. })) => {}
+                        && (offset.is_none() || !is_event(&message.body)) => {}
                 Ok(message) => {
                     inbox.receive(message.clone(), offset.map(|offset| offset.to_string().into()));
                 }

@@ -13,8 +13,9 @@ use socketio_parser::Nsp;
 
 use crate::{
     error::AdapterError,
+    internal::is_event,
     limits::ClusterLimits,
-    message::{Body, Message, NodeId},
+    message::{Message, NodeId},
     recovery::{MissedEvent, Offset, Page, PageSize, SavedSession, TakeOutcome},
 };
 
@@ -60,7 +61,7 @@ impl Log {
 
     /// Appends a message if it belongs into the log. Returns its offset.
     pub(super) fn append(&mut self, message: &Message, wire: &Bytes) -> Option<Offset> {
-        if !matches!(message.body, Body::Broadcast { request: None, .. }) {
+        if !is_event(&message.body) {
             return None;
         }
         self.entries.push_back(Entry { nsp: message.nsp.clone(), wire: wire.clone() });

@@ -22,7 +22,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use socketio_adapter::{Body, Offset, internal::lock};
+use socketio_adapter::{Offset, internal::lock};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{offset::EntryOffset, options::JetStream};
@@ -45,17 +45,6 @@ pub(crate) struct Log {
     paused_until: Mutex<Option<Instant>>,
     /// Notified when a publisher found the stream missing and has created it again.
     pub(super) stream_created: Notify,
-}
-
-/// Returns whether a message goes into the stream. Requests, replies and volatile events do not.
-pub(crate) fn is_logged(body: &Body) -> bool {
-    match body {
-        Body::Broadcast { selection, request: None, .. } => !selection.flags.volatile,
-        Body::SocketsJoin { .. } | Body::SocketsLeave { .. } | Body::DisconnectSockets { .. } => {
-            true
-        }
-        _ => false,
-    }
 }
 
 impl Log {

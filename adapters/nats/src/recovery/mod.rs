@@ -8,10 +8,5 @@ mod options;
 mod reader;
 mod store;
 
-pub(crate) use self::{
-    events::Events,
-    log::{Log, is_logged},
-    reader::Reader,
-    store::Sessions,
-};
+pub(crate) use self::{events::Events, log::Log, reader::Reader, store::Sessions};
 pub use options::JetStream;

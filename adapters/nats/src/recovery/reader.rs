@@ -16,7 +16,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_core::Stream as _;
-use socketio_adapter::{Body, ClusterLimits, Message, Offset};
+use socketio_adapter::{ClusterLimits, Message, Offset, internal::is_event};
 use tokio::sync::oneshot;
 
 use super::{
@@ -226,9 +226,7 @@ impl Reader {
         }
         match Message::decode(&frame.message, &self.limits) {
             // A node has already executed its own requests, except for broadcasts.
-            Ok(message)
-                if message.uid == member.uid
-                    && !matches!(message.body, Body::Broadcast { request: None, .. }) => {}
+            Ok(message) if message.uid == member.uid && !is_event(&message.body) => {}
             Ok(message) => inbox.receive(message, Some(offset)),
             Err(error) => inbox.undecodable(&error),
         }

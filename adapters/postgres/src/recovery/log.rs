@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use socketio_adapter::{
-    Body, ClusterLimits, NodeId, Offset,
+    ClusterLimits, NodeId, Offset,
     recovery::{PageSize, SavedSession},
 };
 use tokio::sync::OnceCell;
@@ -44,17 +44,6 @@ pub(crate) struct Row {
     pub(crate) id: i64,
     /// The message. `None` if it is larger than a message may be.
     pub(crate) payload: Option<Bytes>,
-}
-
-/// Returns whether a message goes into the log. Requests, replies and volatile events do not.
-pub(crate) fn is_logged(body: &Body) -> bool {
-    match body {
-        Body::Broadcast { selection, request: None, .. } => !selection.flags.volatile,
-        Body::SocketsJoin { .. } | Body::SocketsLeave { .. } | Body::DisconnectSockets { .. } => {
-            true
-        }
-        _ => false,
-    }
 }
 
 /// Converts an epoch for PostgreSQL, which has no unsigned numbers.

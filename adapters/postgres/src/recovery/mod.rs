@@ -27,6 +27,6 @@ mod store;
 
 pub use self::options::EventLog;
 pub(crate) use self::{
-    log::{Log, Row, is_logged},
+    log::{Log, Row},
     store::Sessions,
 };

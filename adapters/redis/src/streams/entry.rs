@@ -4,7 +4,10 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redis::{Cmd, Value, cmd};
-use socketio_adapter::{Body, ClusterLimits, Format, Message, MessageError, NodeId};
+use socketio_adapter::{
+    Body, ClusterLimits, Format, Message, MessageError, NodeId,
+    internal::{is_event, is_logged},
+};
 use socketio_parser::{Nsp, Value as Data};
 
 /// The id of an entry: a time in milliseconds and a number.
@@ -132,14 +135,8 @@ impl Entry {
 }
 
 /// Returns whether a message goes into the stream. Requests and replies do not.
-pub(super) fn is_logged(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Broadcast { request: None, .. }
-            | Body::SocketsJoin { .. }
-            | Body::SocketsLeave { .. }
-            | Body::DisconnectSockets { .. }
-    )
+pub(super) fn is_entry(body: &Body) -> bool {
+    is_event(body) || is_logged(body)
 }
 
 /// Returns the command that appends a message. The data of a message with binary is msgpack in

@@ -296,7 +296,7 @@ impl Link for StreamsLink {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<Option<Offset>, AdapterError>> {
         Box::pin(async move {
             self.subscriptions.check()?;
-            if !entry::is_logged(&message.body) {
+            if !entry::is_entry(&message.body) {
                 self.send(&self.public, &message).await?;
                 return Ok(None);
             }
@@ -316,7 +316,7 @@ impl Link for StreamsLink {
             // Messages outside the stream are published separately, after all earlier messages have
             // been appended.
             for message in messages {
-                let result = if !entry::is_logged(&message.body) {
+                let result = if !entry::is_entry(&message.body) {
                     results.extend(self.append_all(std::mem::take(&mut appended)).await);
                     self.publish(message).await
                 } else {

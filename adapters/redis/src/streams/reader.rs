@@ -8,7 +8,8 @@ use std::{
 
 use redis::{Cmd, RedisError, RedisResult, cmd};
 use socketio_adapter::{
-    AdapterError, Body, ClusterLimits, ClusterMember, Inbox, Message, MessageError, internal::lock,
+    AdapterError, ClusterLimits, ClusterMember, Inbox, Message, MessageError,
+    internal::{is_event, lock},
 };
 use tokio::sync::watch;
 
@@ -117,7 +118,7 @@ impl Member {
     fn receive(&self, Delivery { id, message }: Delivery) {
         match message {
             // A node has already executed its own requests, except for broadcasts.
-            Ok(message) if message.uid == self.node.uid && !is_broadcast(&message.body) => {}
+            Ok(message) if message.uid == self.node.uid && !is_event(&message.body) => {}
             Ok(message) => self.inbox.receive(message, Some(id.to_string().into())),
             Err(error) => self.inbox.undecodable(&error),
         }
@@ -249,10 +250,6 @@ fn xread(stream: &str, position: StreamId, reading: &ReaderConfig, block: Option
     command.arg("COUNT").arg(reading.count);
     command.arg("STREAMS").arg(stream).arg(position.to_string());
     command
-}
-
-fn is_broadcast(body: &Body) -> bool {
-    matches!(body, Body::Broadcast { request: None, .. })
 }
 
 /// Returns the command that reads the last entry.
