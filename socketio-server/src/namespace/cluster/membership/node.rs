@@ -227,7 +227,6 @@ async fn publish_event(
         let Some(namespace) = namespace.upgrade().map(Namespace) else { return };
         if let Some(membership) = namespace.membership() {
             // Nor does it overtake earlier events that may be logged, or that the log has accepted.
-            membership.order.settle(number);
             deliver_late(&namespace, &membership.order, number);
         }
         let number = may_be_logged.then_some((&event.uid, number));
@@ -358,8 +357,10 @@ fn deliver_unlogged(
     broadcast.deliver_unlogged(engine, (number, offset), args);
 }
 
-/// Delivers the events below a number that the log has accepted and not returned.
+/// Delivers the events below a number that the log may contain, or has accepted, and has not
+/// returned.
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
+    order.settle(number);
     for (number, (event, offset)) in order.take_late(number) {
         deliver_unlogged(namespace, &event.body, Some((&event.uid, number)), Some(&offset));
         order.finish(number);
@@ -418,7 +419,6 @@ impl Node {
     ) {
         let Membership { order, member, .. } = &*self.membership;
         // The log has skipped these events.
-        order.settle(number);
         deliver_late(namespace, order, number);
         if let Some(event) = event {
             deliver_logged(namespace, &member.uid, event, (offset, Some(number)));
