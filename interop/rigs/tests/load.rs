@@ -66,9 +66,13 @@ impl Drop for Server {
 fn each_kind_of_scenario_loses_no_message() {
     let server = Server::start();
     for scenario in SCENARIOS {
-        let figure = server.measure(env!("CARGO_BIN_EXE_load"), &[scenario, "50"]);
-        assert!(figure["units"].as_u64().unwrap() > 0, "{figure}");
-        assert_eq!(figure["lost_or_disordered"], 0, "{figure}");
+        // On a busy machine, nothing may happen in a short time.
+        let counted = ["50", "500", "5000"].into_iter().any(|milliseconds| {
+            let figure = server.measure(env!("CARGO_BIN_EXE_load"), &[scenario, milliseconds]);
+            assert_eq!(figure["lost_or_disordered"], 0, "{figure}");
+            figure["units"].as_u64().unwrap() > 0
+        });
+        assert!(counted, "{scenario}");
     }
 }
 
