@@ -1,6 +1,7 @@
 //! A namespace's membership in the cluster: its messages and requests to other nodes, and the
 //! replies. It does not know sockets. Its task (`node.rs`) does.
 
+mod join_inbox;
 #[cfg(all(test, shuttle))]
 mod models;
 mod node;

@@ -22,8 +22,8 @@ use crate::{
         cluster::{
             details::details,
             membership::{
-                Membership, Relay, Stage, publish_order::PublishOrder, queue::is_volatile,
-                warnings::Warnings,
+                Membership, Relay, Stage, join_inbox::JoinInbox, publish_order::PublishOrder,
+                queue::is_volatile, warnings::Warnings,
             },
             server_side,
         },
@@ -96,8 +96,9 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
     let mut pause = PAUSE;
     loop {
         let member = node.membership.member.clone();
+        let inbox = Arc::new(JoinInbox::new(node.clone(), &node.membership.limits));
         let mut joined =
-            pin!(catch_panics(async { node.membership.adapter.join(member, node.clone()).await }));
+            pin!(catch_panics(async { node.membership.adapter.join(member, inbox.clone()).await }));
         let joined = loop {
             // Events that wait for the log are not held up by an adapter that hangs.
             match tokio::time::timeout(node.membership.request_timeout(), &mut joined).await {
@@ -106,7 +107,10 @@ async fn join(node: &Arc<Node>) -> Arc<dyn Link> {
             }
         };
         match joined {
-            Ok(link) => return link,
+            Ok(link) => {
+                inbox.joined();
+                return link;
+            }
             Err(error) => {
                 let nsp = &node.membership.member.nsp;
                 if node.warnings.is_new(&error) {
