@@ -26,7 +26,7 @@ fn session() {
             data,
             owner: (number > 1).then(|| "node".into()),
             epoch: number as u64,
-            volatile: None,
+            former_nodes: Vec::new(),
         };
         session.to_msgpack().to_vec()
     });

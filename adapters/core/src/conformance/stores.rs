@@ -24,7 +24,9 @@ use crate::{
     internal::lock,
     message::{Body, Message, NodeId},
     payload::event_args,
-    recovery::{MissedEvent, Offset, PageSize, SavedSession, SessionStore, TakeOutcome},
+    recovery::{
+        FormerNode, MissedEvent, Offset, PageSize, SavedSession, SessionStore, TakeOutcome,
+    },
     selection::{Room, Selection},
 };
 
@@ -200,7 +202,7 @@ fn session(pid: &str, nsp: &str, n: u32) -> SavedSession {
         data: value!({ "n": n, "binary": [Bytes::from_static(b"\0\xff")], "null": null }),
         owner: (n % 2 == 1).then(|| "one".into()),
         epoch: 0,
-        volatile: Some(Box::new(("node".into(), n.into()))),
+        former_nodes: vec![FormerNode { node: "node".into(), next_volatile: Some(n.into()) }],
     }
 }
 

@@ -15,8 +15,8 @@ mod trail;
 pub use self::{
     handover::{Handover, HandoverRequest},
     store::{
-        MissedEvent, Offset, Page, PageSize, RefusedSession, SavedSession, SessionStore,
-        TakeOutcome,
+        FormerNode, MAX_FORMER_NODES, MissedEvent, Offset, Page, PageSize, RefusedSession,
+        SavedSession, SessionStore, TakeOutcome,
     },
 };
 // Serves the back-ends of this workspace.

@@ -171,9 +171,23 @@ pub struct SavedSession {
     /// session that another node has restored in the meantime; the store refuses its earlier epoch.
     /// Node's servers do not store it and start again with 0.
     pub epoch: u64,
-    /// The node that has stored the session, and the number of its next volatile event. The client
-    /// must not get earlier ones on another node. Node's servers do not store it.
-    pub volatile: Option<Box<(NodeId, u64)>>,
+    /// The nodes on which the client was before. At most [`MAX_FORMER_NODES`] are decoded. Node's
+    /// servers do not store them.
+    pub former_nodes: Vec<FormerNode>,
+}
+
+/// Number of [`SavedSession::former_nodes`] that are kept; the oldest are forgotten.
+pub const MAX_FORMER_NODES: usize = 8;
+
+/// A node on which a client was before. It delivered its own volatile events to the client when it
+/// sent them. The client must not get them again from the node on which it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerNode {
+    /// The name of the node.
+    pub node: NodeId,
+    /// The number of the first volatile event of this node that the client has not had. `None` if
+    /// it is unknown, because the node did not hand the session over.
+    pub next_volatile: Option<u64>,
 }
 
 /// The maximum size of a page.
@@ -223,6 +237,14 @@ impl MissedEvent {
 }
 
 impl SavedSession {
+    /// Adds a node that the client has left, or replaces what is known of it.
+    pub fn add_former_node(&mut self, former: FormerNode) {
+        let nodes = &mut self.former_nodes;
+        nodes.retain(|known| known.node != former.node);
+        nodes.push(former);
+        nodes.drain(..nodes.len().saturating_sub(MAX_FORMER_NODES));
+    }
+
     /// Decides about a stored session: returns it for [`TakeOutcome::Session`] if a claim in the
     /// namespace `nsp` may take it while `gone` is known to be dead.
     #[must_use]
@@ -237,7 +259,7 @@ impl SavedSession {
     }
 
     /// Converts the session to an object of `sid`, `pid`, `rooms` and `data`, as Node's adapters
-    /// store it. Adds `nsp`, `owner`, `epoch` and `volatile`, which they ignore.
+    /// store it. Adds `nsp`, `owner`, `epoch` and `formerNodes`, which they ignore.
     pub fn to_value(&self) -> Value {
         let rooms = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let (sid, pid, data) = (&*self.sid, &*self.pid, self.data.clone());
@@ -249,11 +271,9 @@ impl SavedSession {
             session.extend(owner.map(|owner| ("owner".into(), owner.as_str().into())));
             let epoch = i64::try_from(self.epoch).ok().filter(|epoch| *epoch > 0);
             session.extend(epoch.map(|epoch| ("epoch".into(), epoch.into())));
-            session.extend(self.volatile.as_deref().and_then(|(node, number)| {
-                let number = i64::try_from(*number).ok()?;
-                let volatile = Value::Array(vec![node.as_str().into(), number.into()]);
-                Some(("volatile".into(), volatile))
-            }));
+            if !self.former_nodes.is_empty() {
+                session.insert("formerNodes".into(), former_nodes(&self.former_nodes));
+            }
         }
         session
     }
@@ -295,14 +315,16 @@ impl SavedSession {
             rooms: rooms.collect::<Option<_>>().ok_or(MessageError::InvalidField("rooms"))?,
             owner: session.get("owner").and_then(Value::as_str).map(NodeId::from),
             epoch: session.get("epoch").and_then(Value::as_u64).unwrap_or_default(),
-            volatile: match session.get("volatile") {
-                Some(Value::Array(volatile)) => match &volatile[..] {
-                    [node, number] => {
-                        node.as_str().map(NodeId::from).zip(number.as_u64()).map(Box::new)
-                    }
-                    _ => None,
-                },
-                _ => None,
+            former_nodes: match session.get("formerNodes") {
+                Some(Value::Object(nodes)) => nodes
+                    .iter()
+                    .take(MAX_FORMER_NODES)
+                    .map(|(node, next)| FormerNode {
+                        node: NodeId::from(node.as_str()),
+                        next_volatile: next.as_u64(),
+                    })
+                    .collect(),
+                _ => Vec::new(),
             },
             data: session.remove("data").unwrap_or_default(),
         })
@@ -366,6 +388,15 @@ fn text(object: &Object, name: &'static str) -> Result<ByteString, MessageError>
     object.get(name).and_then(Value::as_str).map(Into::into).ok_or(MessageError::InvalidField(name))
 }
 
+/// Converts former nodes to an object of their names and the numbers of their next volatile events.
+fn former_nodes(nodes: &[FormerNode]) -> Value {
+    let next = |former: &FormerNode| former.next_volatile.and_then(|next| i64::try_from(next).ok());
+    let entry = |former: &FormerNode| {
+        (former.node.as_str().into(), next(former).map_or(Value::Null, Value::from))
+    };
+    Value::Object(nodes.iter().map(entry).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -386,7 +417,7 @@ mod tests {
             data: value!({ "n": 1 }),
             owner: None,
             epoch: 0,
-            volatile: None,
+            former_nodes: Vec::new(),
         };
         let bytes = session.to_msgpack();
         let node = b"\x84\xa3sid\xa1s\xa3pid\xa1p\xa5rooms\x92\xa1s\xa1r\xa4data\x81\xa1n\x01";
@@ -394,8 +425,9 @@ mod tests {
         let limits = ClusterLimits::default();
         assert_eq!(SavedSession::from_msgpack(&bytes, &limits).unwrap(), session);
         let (nsp, owner) = (Some(Nsp::unchecked("/n")), Some("node".into()));
-        let volatile = Some(Box::new(("n".into(), 3)));
-        let of = SavedSession { nsp, owner, epoch: 7, volatile, ..session };
+        let former = |node: &str, next_volatile| FormerNode { node: node.into(), next_volatile };
+        let former_nodes = vec![former("n", Some(3)), former("gone", None)];
+        let of = SavedSession { nsp, owner, epoch: 7, former_nodes, ..session };
         assert_eq!(SavedSession::from_msgpack(&of.to_msgpack(), &limits).unwrap(), of);
         for end in 0..bytes.len() {
             SavedSession::from_msgpack(&bytes[..end], &limits).unwrap_err();

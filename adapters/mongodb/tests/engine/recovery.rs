@@ -33,7 +33,7 @@ pub(crate) fn session(epoch: u64) -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch,
-        volatile: None,
+        former_nodes: Vec::new(),
     }
 }
 

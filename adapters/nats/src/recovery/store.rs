@@ -180,7 +180,7 @@ mod tests {
             data: value!({ "n": [1, null, "x"] }),
             owner: Some("node".into()),
             epoch: 7,
-            volatile: None,
+            former_nodes: Vec::new(),
         };
         // The highest possible time, so that the seed does not expire.
         let seed = [&[0xff; 8][..], &session.to_msgpack()].concat();

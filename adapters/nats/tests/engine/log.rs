@@ -63,7 +63,7 @@ pub(crate) fn session(pid: &str, nsp: &str) -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch: 0,
-        volatile: None,
+        former_nodes: Vec::new(),
     }
 }
 

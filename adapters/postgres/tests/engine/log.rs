@@ -58,7 +58,7 @@ pub(crate) fn session(pid: &str) -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch: 0,
-        volatile: None,
+        former_nodes: Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn session() -> SavedSession {
         data: value!({ "u": 1 }),
         owner: None,
         epoch: 0,
-        volatile: None,
+        former_nodes: Vec::new(),
     }
 }
 

@@ -10,10 +10,10 @@
 //! Servers of Node refuse such an offset. A client that returns to one of them at this time gets a
 //! new session.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc, time::Instant};
 
 use engineio_server::Frames;
-use socketio_adapter::{NodeId, Offset};
+use socketio_adapter::{NodeId, Offset, recovery::FormerNode};
 
 /// Separates an offset and the events.
 const SEPARATOR: char = '~';
@@ -99,13 +99,50 @@ pub(super) struct EventsHad {
     pub(super) ahead: EventsAhead,
     /// The number of the last event of this node that it read in the log.
     pub(super) read: Option<u64>,
-    /// The node on which it was before, and the number of the next volatile event of that node.
-    pub(super) volatile: Option<Box<(NodeId, u64)>>,
+    /// The nodes on which it was before, which sent it their volatile events at once.
+    pub(super) former: FormerNodes,
+}
+
+/// The nodes on which a client was before.
+#[derive(Default)]
+pub(super) struct FormerNodes(Vec<Former>);
+
+struct Former {
+    node: FormerNode,
+    /// When the node is forgotten if the number of its next volatile event is unknown.
+    expires: Instant,
+}
+
+impl FormerNodes {
+    /// Creates the former nodes of a client that returns to the node `here`. Those whose next
+    /// volatile event is unknown are forgotten at `expires`.
+    pub(super) fn new(nodes: Vec<FormerNode>, here: &NodeId, expires: Instant) -> Self {
+        let former = nodes.into_iter().filter(|former| former.node != *here);
+        Self(former.map(|node| Former { node, expires }).collect())
+    }
+
+    /// Returns whether the client had a volatile event on the node that sent it, or may have had it.
+    /// Forgets the node when it sends a later one.
+    pub(super) fn had(&mut self, (node, number): EventNumber<'_>, now: Instant) -> bool {
+        let Some(at) = self.0.iter().position(|former| former.node.node == *node) else {
+            return false;
+        };
+        let former = &self.0[at];
+        let had = former.node.next_volatile.map_or(now < former.expires, |next| number < next);
+        if !had {
+            self.0.remove(at);
+        }
+        had
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<FormerNode> {
+        self.0.iter().map(|former| former.node.clone()).collect()
+    }
 }
 
 impl EventsHad {
     pub(super) fn is_empty(&self) -> bool {
-        self.ahead.is_empty() && self.read.is_none() && self.volatile.is_none()
+        self.ahead.is_empty() && self.read.is_none() && self.former.0.is_empty()
     }
 
     /// Returns whether the client has read the log up to an event of this node. The log has the
@@ -163,5 +200,23 @@ mod tests {
         assert_eq!(EventsAhead::split(&offset).1, ahead);
         let longer = format!("{offset}~one:1");
         assert_eq!(EventsAhead::split(&longer), (longer.into(), EventsAhead::default()));
+    }
+
+    #[test]
+    fn a_former_node_is_forgotten_when_it_sends_what_the_client_cannot_have_had() {
+        let (known, unknown, here) = ("known".into(), "unknown".into(), "here".into());
+        let start = crate::time::now();
+        let expires = start + std::time::Duration::from_secs(1);
+        let nodes = [(&known, Some(2)), (&unknown, None), (&here, Some(9))];
+        let nodes = nodes
+            .map(|(node, next_volatile)| FormerNode { node: NodeId::clone(node), next_volatile });
+        let mut former = FormerNodes::new(nodes.into(), &here, expires);
+        assert!(!former.had((&here, 1), start), "this node does not get its own events back");
+        assert!(former.had((&known, 1), expires));
+        assert!(former.had((&unknown, 7), start));
+        assert_eq!(former.to_vec().len(), 2);
+        assert!(!former.had((&known, 2), start));
+        assert!(!former.had((&unknown, 8), expires));
+        assert_eq!(former.to_vec(), []);
     }
 }

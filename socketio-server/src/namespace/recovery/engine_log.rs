@@ -25,7 +25,7 @@ use crate::{
         cluster::{LocalDelivery, Membership},
         recovery::{
             Lease,
-            ahead::{EventsAhead, EventsHad, LogPosition},
+            ahead::{EventsAhead, EventsHad, FormerNodes, LogPosition},
             catch_up::{Backlog, CatchUp},
             claim::{Claim, ReturningSocket},
             handover::Handovers,
@@ -37,6 +37,7 @@ use crate::{
     },
     socket::{inner::SocketInner, stored::Stored},
     sync::{Mutex, atomic::AtomicBool},
+    time::now,
 };
 
 /// Maximum length of a private id in bytes. Real ids have 20. A claim of a longer id is not looked
@@ -238,9 +239,10 @@ impl EngineLog {
         session: SavedSession,
         backlog: Backlog,
     ) -> Arc<SocketInner> {
-        let SavedSession { nsp, pid, sid, rooms, data, owner, epoch, volatile } = session;
-        let volatile = volatile.filter(|volatile| volatile.0 != *self.membership.uid());
-        let had = EventsHad { ahead: claim.ahead.clone(), volatile, ..EventsHad::default() };
+        let SavedSession { nsp, pid, sid, rooms, data, owner, epoch, former_nodes } = session;
+        let expires = now() + self.session_lifetime;
+        let former = FormerNodes::new(former_nodes, self.membership.uid(), expires);
+        let had = EventsHad { ahead: claim.ahead.clone(), former, ..EventsHad::default() };
         let origin = SessionOrigin { accepted: nsp.is_some(), written: owner.is_some(), epoch };
         // Under one lock, so that a task that emits to the socket finds it either kept or as a
         // member.
@@ -325,8 +327,10 @@ impl EngineLog {
         let written = recoverable.is_some_and(|recoverable| recoverable.written.ever());
         let owner = written.then(|| self.membership.uid().clone());
         let epoch = recoverable.map_or(0, Recoverable::epoch);
-        let volatile = Some(Box::new(self.membership.next_volatile()));
-        SavedSession { nsp, pid, sid, rooms, data, owner, epoch, volatile }
+        let former_nodes = recoverable.map_or_else(Vec::new, |it| it.state().former_nodes());
+        let mut session = SavedSession { nsp, pid, sid, rooms, data, owner, epoch, former_nodes };
+        session.add_former_node(self.membership.as_former_node());
+        session
     }
 }
 

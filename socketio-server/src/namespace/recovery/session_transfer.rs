@@ -11,7 +11,7 @@ use std::{
 use bytestring::ByteString;
 use socketio_adapter::{
     AdapterError, Offset,
-    recovery::{SavedSession, SessionStore, TakeOutcome},
+    recovery::{FormerNode, SavedSession, SessionStore, TakeOutcome},
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
@@ -225,7 +225,12 @@ impl EngineLog {
         let Some(mut session) = session else { return Ok(None) };
         // The stores refuse later writes of another node, which have an earlier epoch.
         session.epoch = session.epoch.saturating_add(1);
-        let kept = self.is_crash_safe() || session.owner.is_some();
+        let gone = session.owner.take();
+        let kept = self.is_crash_safe() || gone.is_some();
+        // A node that is taken for gone may still publish what it has sent to the client.
+        if let Some(node) = gone {
+            session.add_former_node(FormerNode { node, next_volatile: None });
+        }
         session.owner = kept.then(|| self.membership().uid().clone());
         let lease = StoreLease { session: Some(session.clone()), transfer };
         if kept {

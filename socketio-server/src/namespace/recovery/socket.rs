@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use engineio_server::{Frames, SendError, internal::queue_with};
 use socketio_adapter::{
     NodeId, Offset,
-    recovery::{Position, Trail},
+    recovery::{FormerNode, Position, Trail},
 };
 
 use crate::{
@@ -85,6 +85,11 @@ impl DeliveryState {
     /// Returns whether the client has read the log of an engine up to an event of this node.
     pub(super) fn has_read(&self, number: u64) -> bool {
         self.had.as_ref().is_some_and(|had| had.has_read(number))
+    }
+
+    /// Returns the nodes on which the client was before.
+    pub(super) fn former_nodes(&self) -> Vec<FormerNode> {
+        self.had.as_ref().map_or_else(Vec::new, |had| had.former.to_vec())
     }
 
     /// Returns the events that the client got ahead of the log, on this node and on others.
@@ -183,11 +188,11 @@ impl Recoverable {
         self.state().catch_up.was_sent(offset)
     }
 
-    /// Returns whether the client was on the node of a volatile event when the node sent it.
-    pub(crate) fn had_volatile(&self, (from, number): EventNumber<'_>) -> bool {
-        let state = self.state();
-        let volatile = state.had.as_ref().and_then(|had| had.volatile.as_deref());
-        volatile.is_some_and(|(node, next)| node == from && number < *next)
+    /// Returns whether the client was on the node of a volatile event when the node sent it, or may
+    /// have been.
+    pub(crate) fn had_volatile(&self, event: EventNumber<'_>) -> bool {
+        let mut state = self.state();
+        state.had.as_mut().is_some_and(|had| had.former.had(event, now()))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, DeliveryState> {

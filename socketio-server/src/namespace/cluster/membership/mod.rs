@@ -18,7 +18,8 @@ use std::{
 
 use socketio_adapter::{
     Body, Cluster, ClusterAdapter, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Link,
-    Message, NodeId, Outcome, Output, RequestId, Room, Selection, ack_args, recovery::SessionStore,
+    Message, NodeId, Outcome, Output, RequestId, Room, Selection, ack_args,
+    recovery::{FormerNode, SessionStore},
 };
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
@@ -159,9 +160,10 @@ impl Membership {
         }
     }
 
-    /// Returns the name of this node, and the number of its next volatile event.
-    pub(crate) fn next_volatile(&self) -> (NodeId, u64) {
-        (self.member.uid.clone(), self.next_volatile.load(Ordering::Acquire))
+    /// Returns this node for the session of a client that leaves it.
+    pub(crate) fn as_former_node(&self) -> FormerNode {
+        let next_volatile = Some(self.next_volatile.load(Ordering::Acquire));
+        FormerNode { node: self.member.uid.clone(), next_volatile }
     }
 
     /// Returns the events of this node that are on their way through the log.
