@@ -103,6 +103,8 @@ struct Limited {
 /// A period in which events of a node, or of all nodes, may be lost.
 struct LossPeriod {
     node: Option<usize>,
+    /// The number of the first namespace whose events may be lost.
+    first_nsp: usize,
     from: Instant,
     to: Option<Instant>,
 }
@@ -185,19 +187,21 @@ impl Ledger {
         state.streams[stream].sent.push(Instant::now());
     }
 
-    /// From now on events may be lost, and those that were sent shortly before.
-    pub(crate) fn begin_losses(&self, node: Option<usize>) {
+    /// From now on events of the namespaces from `first_nsp` on may be lost, and those that were
+    /// sent shortly before.
+    pub(crate) fn begin_losses(&self, node: Option<usize>, first_nsp: usize) {
         let from = Instant::now() - LOSS_TIME;
-        self.state().loss_periods.push(LossPeriod { node, from, to: None });
+        self.state().loss_periods.push(LossPeriod { node, first_nsp, from, to: None });
     }
 
     /// Ends the periods in which events of a node may be lost. Events sent after `delay` arrive
     /// again.
-    pub(crate) fn end_losses(&self, node: Option<usize>, delay: Duration) {
+    pub(crate) fn end_losses(&self, node: Option<usize>, first_nsp: usize, delay: Duration) {
         let to = Instant::now() + delay;
         let loss_periods = &mut self.state().loss_periods;
-        let open =
-            loss_periods.iter_mut().filter(|period| period.node == node && period.to.is_none());
+        let open = loss_periods.iter_mut().filter(|period| {
+            (period.node, period.first_nsp) == (node, first_nsp) && period.to.is_none()
+        });
         open.for_each(|period| period.to = Some(to));
     }
 
@@ -230,6 +234,7 @@ impl Ledger {
         let may_be_lost = |at: Instant| {
             state.loss_periods.iter().any(|period| {
                 period.node.is_none_or(|node| node == origin.0)
+                    && period.first_nsp <= receiver.1
                     && period.from <= at
                     && period.to.is_none_or(|to| at <= to)
             })

@@ -64,6 +64,21 @@ fn a_returning_client_gets_no_unlogged_event_after_a_later_one() {
     assert_eq!(violations([6131], Options::default()), [""; 0]);
 }
 
+/// The client was on the node that sent the event, and is now on one that gets it later.
+#[test]
+fn a_volatile_event_reaches_no_client_on_two_nodes() {
+    assert_eq!(violations([32_109, 42_911], with(1)), [""; 0]);
+    assert_eq!(violations([32_661, 35_210], Options::default()), [""; 0]);
+}
+
+/// The engine delivers messages to a node that does not learn that it has joined, and then joins
+/// again.
+#[test]
+fn a_node_that_joins_twice_leaves_no_gap() {
+    assert_eq!(violations([44_497], with(1)), [""; 0]);
+    assert_eq!(violations([35_004], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);

@@ -6,8 +6,10 @@ use tokio::time::{Instant, advance};
 
 use super::{Later, World};
 use crate::{
+    NAMESPACES, RETRIED,
     engine::Partition,
     network::{Failure, Side},
+    topics,
 };
 
 impl World {
@@ -58,7 +60,7 @@ impl World {
                 let access = self.nodes[node].as_ref().and_then(|node| node.access.clone());
                 if let Some(access) = access {
                     access.partition(Some(partition));
-                    self.ledger.begin_losses(self.losing_node(node));
+                    self.ledger.begin_losses(self.losing_node(node), 0);
                     self.later(200..15_000, Later::Reach(node, access));
                 }
             }
@@ -97,8 +99,8 @@ impl World {
         let sides = [Failure::Cut, Failure::Silence, Failure::HalfOpen(Side::Client)];
         let failure = sides[self.random.below(3)];
         self.ledger.note(format!("TROUBLE node {node} crashes: {failure:?}"));
-        self.ledger.begin_losses(Some(node));
-        self.ledger.end_losses(Some(node), Duration::ZERO);
+        self.ledger.begin_losses(Some(node), 0);
+        self.ledger.end_losses(Some(node), 0, Duration::ZERO);
         if let Some(access) = &former.access {
             access.kill();
         }
@@ -133,8 +135,8 @@ impl World {
         let former = &self.former[former];
         let node = former.origin.0;
         self.ledger.note(format!("TROUBLE node {node} crashes while it is drained"));
-        self.ledger.begin_losses(Some(node));
-        self.ledger.end_losses(Some(node), Duration::ZERO);
+        self.ledger.begin_losses(Some(node), 0);
+        self.ledger.end_losses(Some(node), 0, Duration::ZERO);
         if let Some(access) = &former.access {
             access.kill();
         }
@@ -162,6 +164,13 @@ impl World {
         };
         self.ledger.note(format!("TROUBLE node {node} gets no response of the engine: {lost:?}"));
         access.lose_responses(Some(lost));
-        self.later.push((Instant::now() + time, Later::Respond(access)));
+        // A namespace that joins the cluster or leaves it at this time does not know whether its
+        // events are published. The others get each event from the log.
+        let has_joined =
+            |nsp: &&str| self.engine.as_ref().is_some_and(|it| it.has_member(&access, nsp));
+        let all_joined = NAMESPACES.iter().chain(&RETRIED).all(|nsp| has_joined(nsp));
+        let first_nsp = if all_joined { topics::FIRST } else { 0 };
+        self.ledger.begin_losses(Some(node), first_nsp);
+        self.later.push((Instant::now() + time, Later::Respond(node, first_nsp, access)));
     }
 }

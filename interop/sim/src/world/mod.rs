@@ -60,7 +60,7 @@ enum Later {
     Unblock(usize, usize),
     ComeBack(usize),
     /// The engine's responses arrive again.
-    Respond(Arc<Access>),
+    Respond(usize, usize, Arc<Access>),
     /// The engine's messages arrive again.
     Receive(Arc<Access>),
     /// The former node with this number crashes.
@@ -191,9 +191,12 @@ impl World {
                 Later::Reach(node, access) => {
                     access.partition(None);
                     let losing_node = self.losing_node(node);
-                    self.ledger.end_losses(losing_node, LOSS_TIME);
+                    self.ledger.end_losses(losing_node, 0, LOSS_TIME);
                 }
-                Later::Respond(access) => access.lose_responses(None),
+                Later::Respond(node, first_nsp, access) => {
+                    access.lose_responses(None);
+                    self.ledger.end_losses(Some(node), first_nsp, LOSS_TIME);
+                }
                 Later::Receive(access) => access.stall_messages(false),
                 Later::Crash(former) => self.crash_former(former),
                 Later::Unblock(client, node) => self.network.block(client, node, false),
