@@ -45,11 +45,10 @@ impl Driver {
                     {
                         let epoch = self.namespaces.get(index).map_or(0, |it| it.epoch);
                         self.note_offset(index, &args);
-                        let event = Item::Event { id, args, epoch };
                         if self.is_free(index) {
-                            self.dispatch(index, event, cx);
+                            self.dispatch_event(index, id, args, epoch, cx);
                         } else {
-                            self.enqueue(index, event);
+                            self.enqueue(index, Item::Event { id, args, epoch });
                             self.start_waiting(cx);
                         }
                     }

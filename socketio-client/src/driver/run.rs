@@ -11,6 +11,7 @@ use socketio_core::{
     ErasedHandler, HandlerFuture, Listener, PublicErrors, Step, Unstarted, poll_caught,
     start_caught,
 };
+use socketio_parser::{AckId, Args};
 
 use super::{Driver, Link, Namespace, Phase, Running, inbox::Item};
 use crate::{
@@ -85,42 +86,57 @@ impl Driver {
         }
     }
 
-    pub(super) fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
-        let Some(namespace) = self.namespaces.get(index) else { return };
+    /// Starts the handlers of an item.
+    fn dispatch(&mut self, index: usize, item: Item, cx: &mut Context<'_>) {
+        if let Item::Event { id, args, epoch } = item {
+            return self.dispatch_event(index, id, args, epoch, cx);
+        }
+        let (Some(namespace), Some(socket)) = (self.namespaces.get(index), self.socket(index))
+        else {
+            return;
+        };
         let listeners = namespace.slot.listeners();
         match item {
-            Item::Event { id, args, epoch } => {
-                // A socket that its user has disconnected handles no more events. `disconnect`
-                // raises the flag that is checked here.
-                let requested = self.changes.requests || self.shared.signal().has_request();
-                let own = listeners.events.find(args.event());
-                let is_handled = own.is_some() || !listeners.events.any.is_empty();
-                if !is_handled || (requested && namespace.slot.request().is_closing()) {
-                    return;
-                }
-                let Some(socket) = self.socket(index) else { return };
-                let responder = id.map(|id| Responder::new(socket.clone(), id, epoch));
-                let context =
-                    EventContext { socket, args: args.clone(), responder: responder.clone() };
-                let all = listeners.events.any.iter().chain(own.iter().flat_map(|it| it.iter()));
-                self.start_all(index, args.event(), all, context, Some(responder), cx);
-            }
+            Item::Event { .. } => {}
             Item::Connect => {
-                let Some(socket) = self.socket(index) else { return };
-                let context = ConnectContext { socket };
-                self.start_all(index, "connect", &listeners.connect, context, None, cx);
+                self.start_all(index, &listeners.connect, ConnectContext { socket }, cx);
             }
             Item::ConnectError(error) => {
-                let Some(socket) = self.socket(index) else { return };
                 let context = ConnectErrorContext { socket, error };
-                self.start_all(index, "connect_error", &listeners.connect_error, context, None, cx);
+                self.start_all(index, &listeners.connect_error, context, cx);
             }
             Item::Disconnect { reason, description } => {
-                let Some(socket) = self.socket(index) else { return };
                 let context = DisconnectContext { socket, reason, description };
-                self.start_all(index, "disconnect", &listeners.disconnect, context, None, cx);
+                self.start_all(index, &listeners.disconnect, context, cx);
             }
         }
+    }
+
+    /// Starts the handlers of an event that arrived after join number `epoch`.
+    pub(super) fn dispatch_event(
+        &mut self,
+        index: usize,
+        id: Option<AckId>,
+        args: Args,
+        epoch: u64,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(namespace) = self.namespaces.get(index) else { return };
+        let listeners = namespace.slot.listeners();
+        let own = listeners.events.find(args.event());
+        if own.is_none() && listeners.events.any.is_empty() {
+            return;
+        }
+        // A socket that its user has disconnected handles no more events. `disconnect` raises the
+        // flag that is checked here.
+        let requested = self.changes.requests || self.shared.signal().has_request();
+        if requested && namespace.slot.request().is_closing() {
+            return;
+        }
+        let Some(socket) = self.socket(index) else { return };
+        let responder = id.map(|id| Responder::new(socket.clone(), id, epoch));
+        let all = listeners.events.any.iter().chain(own.iter().flat_map(|it| it.iter()));
+        self.start_all(index, all, EventContext { socket, args, responder }, cx);
     }
 
     /// Returns the socket of a namespace. Without handles there are no handlers to call.
@@ -129,70 +145,63 @@ impl Driver {
         Some(Socket::new(slot, self.shared.manager()?))
     }
 
-    /// Starts the handlers of an event, which has a place for its ack, or of a connection change.
-    fn start_all<'a, C: handlers::Context + Clone>(
+    /// Starts the handlers of an event or of a connection change.
+    fn start_all<'a, C: NamedContext>(
         &mut self,
         index: usize,
-        event: &str,
         listeners: impl IntoIterator<Item = &'a Listener<ErasedHandler<C>>>,
         mut context: C,
-        ack: Option<Option<Responder>>,
         cx: &mut Context<'_>,
     ) {
-        let counted = ack.is_some();
-        let responder = ack.flatten();
         let mut listeners = listeners.into_iter().peekable();
         while let Some(listener) = listeners.next() {
-            if listener.take() {
-                if listener.is_once()
-                    && let Some(namespace) = self.namespaces.get(index)
-                {
-                    namespace.slot.change_listeners(|it| it.prune(event));
-                }
-                let started = match listeners.peek() {
-                    Some(_) => start_caught(&listener.handler, &mut context.clone()),
-                    None => start_caught(&listener.handler, &mut context),
-                };
-                self.run(index, event, started, responder.clone(), counted, cx);
+            if !listener.take() {
+                continue;
             }
+            if listener.is_once()
+                && let Some(namespace) = self.namespaces.get(index)
+            {
+                namespace.slot.change_listeners(|it| it.prune(context.event()));
+            }
+            let started = match listeners.peek() {
+                Some(_) => start_caught(&listener.handler, &mut context.clone()),
+                None => start_caught(&listener.handler, &mut context),
+            };
+            self.run(index, &context, started, cx);
         }
     }
 
     /// Polls a handler once, in place, and keeps it if it is not finished.
-    fn run(
+    fn run<C: NamedContext>(
         &mut self,
         namespace: usize,
-        event: &str,
+        context: &C,
         started: Result<HandlerFuture, Unstarted>,
-        responder: Option<Responder>,
-        counted: bool,
         cx: &mut Context<'_>,
     ) {
-        let public = &self.shared.config().public_errors;
-        let mut future = match started {
-            Ok(future) => future,
-            Err(Unstarted::NotExtracted(error)) => {
-                return ended(event, responder, Step::Failed(error), public);
-            }
-            Err(Unstarted::Panicked(message)) => {
-                return ended(event, responder, Step::Panicked(message), public);
-            }
-        };
-        match poll_caught(&mut future, cx) {
-            Step::Pending => {
-                self.running.push(Running {
-                    future,
-                    event: event.into(),
-                    responder,
-                    counted,
-                    namespace,
-                });
-                if let Some(namespace) = self.namespaces.get_mut(namespace).filter(|_| counted) {
-                    namespace.in_flight += 1;
+        let step = match started {
+            Ok(mut future) => match poll_caught(&mut future, cx) {
+                Step::Pending => {
+                    self.running.push(Running {
+                        future,
+                        event: context.event().into(),
+                        responder: context.responder().cloned(),
+                        counted: C::IS_EVENT,
+                        namespace,
+                    });
+                    let namespace = self.namespaces.get_mut(namespace);
+                    if let Some(namespace) = namespace.filter(|_| C::IS_EVENT) {
+                        namespace.in_flight += 1;
+                    }
+                    return;
                 }
-            }
-            step => ended(event, responder, step, public),
-        }
+                step => step,
+            },
+            Err(Unstarted::NotExtracted(error)) => Step::Failed(error),
+            Err(Unstarted::Panicked(message)) => Step::Panicked(message),
+        };
+        let public = &self.shared.config().public_errors;
+        ended(context.event(), context.responder(), step, public);
     }
 
     /// Polls the running handlers. Returns whether one has ended.
@@ -211,7 +220,8 @@ impl Driver {
                         namespace.in_flight -= 1;
                     }
                     let Running { event, responder, .. } = running;
-                    ended(&event, responder, step, &self.shared.config().public_errors);
+                    let public = &self.shared.config().public_errors;
+                    ended(&event, responder.as_ref(), step, public);
                 }
             }
         }
@@ -226,8 +236,51 @@ impl Namespace {
     }
 }
 
+/// The context of an event or of a connection change, which has the name of its listeners.
+trait NamedContext: handlers::Context + Clone {
+    /// Whether its handlers count towards `max_in_flight`.
+    const IS_EVENT: bool = false;
+
+    fn event(&self) -> &str;
+
+    /// Returns the place for the ack of the event.
+    fn responder(&self) -> Option<&Responder> {
+        None
+    }
+}
+
+impl NamedContext for EventContext {
+    const IS_EVENT: bool = true;
+
+    fn event(&self) -> &str {
+        self.args.event()
+    }
+
+    fn responder(&self) -> Option<&Responder> {
+        self.responder.as_ref()
+    }
+}
+
+impl NamedContext for ConnectContext {
+    fn event(&self) -> &str {
+        "connect"
+    }
+}
+
+impl NamedContext for ConnectErrorContext {
+    fn event(&self) -> &str {
+        "connect_error"
+    }
+}
+
+impl NamedContext for DisconnectContext {
+    fn event(&self) -> &str {
+        "disconnect"
+    }
+}
+
 /// Reports how a handler ended: logs an error and sends it as the ack.
-fn ended(event: &str, responder: Option<Responder>, step: Step, public: &PublicErrors) {
+fn ended(event: &str, responder: Option<&Responder>, step: Step, public: &PublicErrors) {
     // Formatting an error runs user code, which may panic.
     let result = catch_unwind(AssertUnwindSafe(|| match step {
         Step::Failed(error) => failed(event, responder, &error.resolved(public)),
@@ -239,7 +292,7 @@ fn ended(event: &str, responder: Option<Responder>, step: Step, public: &PublicE
     }
 }
 
-fn failed(event: &str, responder: Option<Responder>, error: &HandlerError) {
+fn failed(event: &str, responder: Option<&Responder>, error: &HandlerError) {
     let error_text = error.for_log();
     tracing::warn!(target: "socketio::client", event, error = error_text, "a handler failed");
     if let Some(responder) = responder {
