@@ -88,7 +88,6 @@ mod driver;
 mod engine;
 mod error;
 mod manager;
-mod manager_event;
 mod reconnection;
 mod registration;
 mod request;
@@ -111,8 +110,7 @@ pub use self::{
     error::{
         AckError, ClientError, ConnectError, DisconnectReason, EmitError, HandlerError, NextError,
     },
-    manager::Manager,
-    manager_event::ManagerEvent,
+    manager::{Manager, ManagerEvent},
     reconnection::Reconnection,
     registration::{ListenerHandle, Registration},
     socket::{

@@ -14,7 +14,7 @@ use super::{Driver, Link, new_machine};
 use crate::{
     engine::{Closed, Engine, EngineError, EngineEvent, RequestError},
     error::{ConnectError, DisconnectReason},
-    manager_event::ManagerEvent,
+    manager::ManagerEvent,
     reconnection::random,
     socket::Waiter,
     time::{after, now},

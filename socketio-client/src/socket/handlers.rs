@@ -1,16 +1,20 @@
-//! The contexts of handlers: the values that extractors read.
+//! The contexts of handlers, and the extractors of each context.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
-use socketio_core::{HandlerContext, HandlerError, Reply, local_event};
+pub use socketio_core::{
+    Data, DisconnectDescription, EventName, Extract, Handler, MaybeExtract, TypedHandler,
+};
+pub(crate) use socketio_core::{ErasedHandler, HandlerFuture, erase, erase_typed};
+use socketio_core::{HandlerContext, HandlerError, Reply, event_extractors, local_event};
 use socketio_parser::Args;
 
-use crate::{
-    error::{ConnectError, DisconnectReason},
-    socket::{Ack, Responder, Socket},
-};
+use super::{Ack, Responder, Socket};
+use crate::error::{ConnectError, DisconnectReason};
+
+pub(crate) type EventHandler = ErasedHandler<EventContext>;
 
 /// The context of a handler of any kind: event, connect, connect error or disconnect. To write an
 /// extractor that every handler can take, implement [`Extract<C>`](crate::Extract) for all `C:
@@ -166,5 +170,43 @@ impl DisconnectContext {
             Some(more) => EventContext::of_change(self.socket, "disconnect", &(reason, &**more)),
             None => EventContext::of_change(self.socket, "disconnect", &reason),
         }
+    }
+}
+
+event_extractors!(EventContext);
+
+impl<C: Context> Extract<C> for Socket {
+    fn extract(context: &mut C) -> Result<Self, HandlerError> {
+        Ok(context.socket().clone())
+    }
+}
+
+impl Extract<EventContext> for Ack {
+    fn extract(context: &mut EventContext) -> Result<Self, HandlerError> {
+        Ok(context.ack())
+    }
+}
+
+impl Extract<ConnectErrorContext> for ConnectError {
+    fn extract(context: &mut ConnectErrorContext) -> Result<Self, HandlerError> {
+        Ok(context.error.clone())
+    }
+}
+
+impl Extract<DisconnectContext> for DisconnectReason {
+    fn extract(context: &mut DisconnectContext) -> Result<Self, HandlerError> {
+        Ok(context.reason)
+    }
+}
+
+impl Extract<DisconnectContext> for DisconnectDescription {
+    fn extract(context: &mut DisconnectContext) -> Result<Self, HandlerError> {
+        Self::maybe_extract(context)?.ok_or_else(|| "the disconnection has no description".into())
+    }
+}
+
+impl MaybeExtract<DisconnectContext> for DisconnectDescription {
+    fn maybe_extract(context: &mut DisconnectContext) -> Result<Option<Self>, HandlerError> {
+        Ok(context.description().map(|text| Self(text.to_owned())))
     }
 }
