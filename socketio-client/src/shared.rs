@@ -216,8 +216,9 @@ impl Shared {
         }
     }
 
-    /// Records the open session.
-    pub(crate) fn session_opened(&self, sid: &str, transport: Transport) {
+    /// Records the open session, and how large a message its server accepts.
+    pub(crate) fn session_opened(&self, sid: &str, transport: Transport, max_sent: usize) {
+        self.max_sent.store(max_sent, Ordering::Relaxed);
         self.state().status = Status::Open { sid: sid.into(), transport };
     }
 
@@ -294,11 +295,6 @@ impl Shared {
             state.request.withdraw();
         }
         true
-    }
-
-    /// Records how large a message the server accepts.
-    pub(crate) fn set_max_sent(&self, bytes: usize) {
-        self.max_sent.store(bytes, Ordering::Relaxed);
     }
 
     /// Refuses frames that the server would not accept, and all frames after the end of the task.

@@ -164,20 +164,20 @@ impl Driver {
         };
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let joined = self.shared.connect_socket(|| {
-            // A connected client gets another session if the present one came with the late
-            // response to an earlier CONNECT.
-            let known = matches!(namespace.phase, Phase::Joined) && namespace.slot.has_id(&sid);
             let recovered = pid.is_some() && pid == namespace.pid;
             if !recovered {
                 namespace.offset = None;
             }
             namespace.pid = pid;
             namespace.withdrawn = false;
-            Some((known, namespace.slot.joined(sid, recovered)?))
+            namespace.slot.joined(sid, recovered)
         });
         // If the manager was closed or the socket was disconnected meanwhile, the next round
         // handles that.
-        let Some((known, waiting)) = joined else { return };
+        let Some((same_id, waiting)) = joined else { return };
+        // A connected client gets another session if the present one came with the late response to
+        // an earlier CONNECT.
+        let known = same_id && matches!(namespace.phase, Phase::Joined);
         namespace.phase = Phase::Joined;
         self.changes.packets = true;
         let early_events = std::mem::take(&mut namespace.early_events);

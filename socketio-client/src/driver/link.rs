@@ -95,9 +95,10 @@ impl Driver {
                     self.handle_result(result, cx);
                 }
                 Poll::Ready(EngineEvent::Upgraded(transport)) => {
-                    self.shared.session_opened(engine.sid(), transport);
+                    self.shared.session_opened(engine.sid(), transport, engine.max_sent());
                     self.shared.notify(&ManagerEvent::Upgrade(transport));
                 }
+                Poll::Ready(EngineEvent::Opened) => {}
                 Poll::Ready(EngineEvent::Ping) => self.shared.notify(&ManagerEvent::Ping),
                 Poll::Ready(EngineEvent::Closed(Closed { reason, error })) => {
                     self.shared.session_ended();
@@ -150,8 +151,7 @@ impl Driver {
 
     fn opened(&mut self, mut engine: Engine) {
         engine.set_reading(self.inbox.may_read());
-        self.shared.set_max_sent(engine.max_sent());
-        self.shared.session_opened(engine.sid(), engine.transport());
+        self.shared.session_opened(engine.sid(), engine.transport(), engine.max_sent());
         self.machine = new_machine(&self.shared);
         self.set_link(Link::Open(Box::new(engine)));
         let attempts = self.backoff.attempts();

@@ -160,7 +160,11 @@ impl Shared {
         query.extend_pairs(self.query.iter().filter(|(key, _)| !reserved.contains(&&**key)));
         query.append_pair("EIO", revision).append_pair("transport", via.as_str());
         if options.timestamp_requests.unwrap_or(via == Transport::Polling) {
-            query.append_pair(&options.timestamp_param, &self.timestamp());
+            // Unique among requests, and among clients started at different times.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            let count = self.requests.fetch_add(1, Ordering::Relaxed);
+            let timestamp = format!("{:x}.{count:x}", now & 0xffff_ffff);
+            query.append_pair(&options.timestamp_param, &timestamp);
         }
         let opening = sid.is_empty() && via == Transport::Polling;
         if options.force_base64 && (opening || via == Transport::WebSocket) {
@@ -230,13 +234,6 @@ impl Shared {
     /// Returns the time of the wall clock since 1970.
     pub(super) fn wall_time(&self) -> Duration {
         (self.options.wall_clock)().duration_since(UNIX_EPOCH).unwrap_or_default()
-    }
-
-    /// Returns a text that is unique among requests, and among clients started at different times.
-    fn timestamp(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("{:x}.{count:x}", now.as_millis() & 0xffff_ffff)
     }
 }
 

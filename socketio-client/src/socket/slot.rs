@@ -25,6 +25,9 @@ use crate::{
     time::after,
 };
 
+/// Callers that wait for the next `connect` or `connect_error`.
+type ConnectWaiters = Vec<oneshot::Sender<Result<(), ConnectError>>>;
+
 /// A namespace of a connection.
 pub(crate) struct NamespaceSlot {
     nsp: Nsp,
@@ -53,8 +56,7 @@ struct NamespaceState {
     retries: Retries<Waiter>,
     /// Acks whose callers have stopped waiting.
     abandoned_acks: Vec<AckId>,
-    /// Callers that wait for the next `connect` or `connect_error`.
-    connecting: Vec<oneshot::Sender<Result<(), ConnectError>>>,
+    connecting: ConnectWaiters,
 }
 
 /// The requests of a socket's handles since the last call.
@@ -131,7 +133,7 @@ impl NamespaceSlot {
     /// Requests that the namespace is left. Queued packets still belong to the current connection,
     /// if there is one. Returns the callers that wait for the connection, or `None` if the namespace
     /// was not to be joined.
-    pub(super) fn request_leave(&self) -> Option<Vec<oneshot::Sender<Result<(), ConnectError>>>> {
+    pub(super) fn request_leave(&self) -> Option<ConnectWaiters> {
         let mut state = self.state();
         if !state.request.is_open() {
             return None;
@@ -142,7 +144,7 @@ impl NamespaceSlot {
 
     /// Marks the socket as disconnecting: its queued packets belong to the connection that ends.
     /// Returns the callers that wait for the connection.
-    pub(crate) fn disconnect(&self) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+    pub(crate) fn disconnect(&self) -> ConnectWaiters {
         self.state().disconnect(&self.nsp)
     }
 
@@ -202,25 +204,17 @@ impl NamespaceSlot {
         state.epoch
     }
 
-    /// Returns whether the socket is connected with this id.
-    pub(crate) fn has_id(&self, id: &str) -> bool {
-        self.state().id.as_deref() == Some(id)
-    }
-
-    /// Records that the server has granted the namespace. Returns the waiting callers, or `None` if
-    /// the socket was disconnected meanwhile.
-    pub(crate) fn joined(
-        &self,
-        id: String,
-        recovered: bool,
-    ) -> Option<Vec<oneshot::Sender<Result<(), ConnectError>>>> {
+    /// Records that the server has granted the namespace. Returns whether the socket was connected
+    /// with this id before, and the waiting callers, or `None` if the socket was disconnected
+    /// meanwhile.
+    pub(crate) fn joined(&self, id: String, recovered: bool) -> Option<(bool, ConnectWaiters)> {
         let mut state = self.state();
         if state.request.is_closing() {
             return None;
         }
-        state.id = Some(id.into());
+        let former = state.id.replace(id.into());
         state.recovered = recovered;
-        Some(std::mem::take(&mut state.connecting))
+        Some((former == state.id, std::mem::take(&mut state.connecting)))
     }
 
     /// Registers a caller that waits for the next `connect` or `connect_error`. Returns `None` if
@@ -428,7 +422,7 @@ impl NamespaceSlot {
 }
 
 impl NamespaceState {
-    fn disconnect(&mut self, nsp: &Nsp) -> Vec<oneshot::Sender<Result<(), ConnectError>>> {
+    fn disconnect(&mut self, nsp: &Nsp) -> ConnectWaiters {
         if self.id.take().is_some() {
             self.queue_retried(nsp);
             self.outbox.end();

@@ -2,7 +2,6 @@
 
 mod ahead;
 mod backlog;
-mod confirmed;
 mod end;
 mod requests;
 mod socket;
@@ -17,7 +16,7 @@ use std::{
 
 use engineio_parser::{
     Frame, Frames, OpenPacket, PacketData, Transport,
-    session::{Clock, CloseReason, Output, SendError, Session, Unsent},
+    session::{Clock, CloseReason, Output, Session},
 };
 use tokio::time::{Instant, Sleep};
 
@@ -44,7 +43,6 @@ pub(crate) struct Engine {
     backlog: Backlog,
     /// Whether the server has yet to confirm the last message.
     unconfirmed: bool,
-    confirmed_send_at: Option<std::time::Instant>,
     get: Requester<Body>,
     /// The body of the GET response that is being read.
     body: Option<Body>,
@@ -80,6 +78,8 @@ pub(crate) struct Engine {
 /// An event of a session.
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
+    /// The handshake has arrived. This is the first event, which [`Engine::open`] awaits.
+    Opened,
     /// A message has arrived.
     Message(PacketData),
     /// The session has switched to this transport.
@@ -97,12 +97,6 @@ pub(crate) struct Closed {
     pub(crate) reason: CloseReason,
     /// The failure, if there was one.
     pub(crate) error: Option<EngineError>,
-}
-
-/// The result of a step of the session.
-enum Step {
-    Opened,
-    Event(EngineEvent),
 }
 
 impl Engine {
@@ -126,16 +120,16 @@ impl Engine {
                     engine.connect_socket(&[via], Some(limit));
                 }
             }
-            match poll_fn(|cx| engine.poll_step(cx)).await {
-                Step::Opened => return Ok(engine),
-                Step::Event(EngineEvent::Closed(Closed { reason, error })) => {
+            match poll_fn(|cx| engine.poll_event(cx)).await {
+                EngineEvent::Opened => return Ok(engine),
+                EngineEvent::Closed(Closed { reason, error }) => {
                     failed = error.unwrap_or(match reason {
                         CloseReason::ParseError => EngineError::Handshake,
                         reason => EngineError::Closed(reason),
                     });
                     tracing::debug!(target: "engineio::client", transport = via.as_str(), error = %failed, "a session was not opened");
                 }
-                Step::Event(_) => failed = EngineError::Handshake,
+                _ => failed = EngineError::Handshake,
             }
         }
         Err(failed)
@@ -150,7 +144,6 @@ impl Engine {
             session: Session::client(now.into_std(), config, revision, via),
             backlog: Backlog::default(),
             unconfirmed: false,
-            confirmed_send_at: None,
             get: Requester::new(shared.clone()),
             body: None,
             had_message: false,
@@ -171,33 +164,6 @@ impl Engine {
             end: End::NotYet,
             shared,
         }
-    }
-
-    /// Reads, writes, keeps the session alive, upgrades it, and returns the next event. After
-    /// `Closed` it stays pending forever.
-    ///
-    /// Poll it once more after each [`send`](Self::send) and [`close`](Self::close).
-    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<EngineEvent> {
-        loop {
-            match self.poll_step(cx) {
-                Poll::Ready(Step::Opened) => {}
-                Poll::Ready(Step::Event(event)) => return Poll::Ready(event),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    /// Queues a run of frames.
-    ///
-    /// # Errors
-    ///
-    /// Returns the frames if the queue is full or the session is closing.
-    pub(crate) fn send(&mut self, frames: Frames) -> Result<(), SendError> {
-        if !self.backlog.is_empty() {
-            return Err(SendError::Full(frames));
-        }
-        self.unconfirmed = true;
-        self.session.send(frames)
     }
 
     /// Tells the session that its owner begins to poll it again.
@@ -270,12 +236,12 @@ impl Engine {
         self.session.is_open()
             && self.session.transport() != Transport::Polling
             && !self.session.is_upgrading()
-            && self.backlog.is_empty()
+            && !self.has_backlog()
     }
 
     /// Returns whether a frame sent now is written at once.
     pub(crate) fn is_writable(&self) -> bool {
-        self.backlog.is_empty() && self.session.is_writable() && self.socket.is_writable()
+        !self.has_backlog() && self.session.is_writable() && self.socket.is_writable()
     }
 
     /// Pauses or resumes messages. While paused, the connection is read ahead up to a limit, so
@@ -289,17 +255,6 @@ impl Engine {
     /// Returns whether the connection may be read while `arriving` bytes of a message are buffered.
     fn may_read(&self, arriving: usize) -> bool {
         self.reading || self.ahead.has_room(arriving)
-    }
-
-    /// Ends the session. Queued packets are sent first, then the close packet. `Closed` follows
-    /// within 30 s, plus 2 s for the peer's close.
-    pub(crate) fn close(&mut self) {
-        self.closing.get_or_insert_with(Instant::now);
-        if self.backlog.is_empty() {
-            self.session.close(self.now(), CloseReason::ForcedClose, Unsent::Send);
-        } else {
-            self.backlog.close = true;
-        }
     }
 
     /// Returns the approximate arrival time of the last message.
@@ -317,22 +272,26 @@ impl Engine {
         self.session.sid()
     }
 
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+    /// Reads, writes, keeps the session alive, upgrades it, and returns the next event. After
+    /// `Closed` it stays pending forever.
+    ///
+    /// Poll it once more after each [`send`](Self::send) and [`close`](Self::close).
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<EngineEvent> {
         loop {
             if (self.reading || self.session.is_closed())
                 && let Some(message) = self.ahead.pop()
             {
-                return Poll::Ready(Step::Event(EngineEvent::Message(message)));
+                return Poll::Ready(EngineEvent::Message(message));
             }
             if let Some(closed) = self.poll_end(cx) {
-                return closed.map(|closed| Step::Event(EngineEvent::Closed(closed)));
+                return closed.map(EngineEvent::Closed);
             }
             if std::mem::take(&mut self.pinged) {
-                return Poll::Ready(Step::Event(EngineEvent::Ping));
+                return Poll::Ready(EngineEvent::Ping);
             }
             while let Some(output) = self.session.poll_output() {
-                if let Some(step) = self.on_output(output) {
-                    return Poll::Ready(step);
+                if let Some(event) = self.on_output(output) {
+                    return Poll::Ready(event);
                 }
             }
             if self.session.is_closed() {
@@ -362,14 +321,14 @@ impl Engine {
         }
     }
 
-    fn on_output(&mut self, output: Output) -> Option<Step> {
+    fn on_output(&mut self, output: Output) -> Option<EngineEvent> {
         match output {
             Output::Opened(open) => {
                 self.on_open(&open);
-                Some(Step::Opened)
+                Some(EngineEvent::Opened)
             }
             Output::Message(data) if self.reading && self.ahead.is_empty() => {
-                Some(Step::Event(EngineEvent::Message(data)))
+                Some(EngineEvent::Message(data))
             }
             Output::Message(data) => {
                 self.ahead.push(data);
@@ -389,7 +348,7 @@ impl Engine {
                 self.untried = Vec::new();
                 self.get.clear();
                 self.post.clear();
-                Some(Step::Event(EngineEvent::Upgraded(via)))
+                Some(EngineEvent::Upgraded(via))
             }
             Output::Closed(reason) => {
                 self.on_closed(reason);

@@ -57,7 +57,7 @@ async fn message(engine: &mut Engine) -> PacketData {
         match event(engine).await {
             EngineEvent::Message(data) => return data,
             EngineEvent::Closed(closed) => panic!("{closed:?}"),
-            EngineEvent::Upgraded(_) | EngineEvent::Ping => {}
+            EngineEvent::Opened | EngineEvent::Upgraded(_) | EngineEvent::Ping => {}
         }
     }
 }
