@@ -344,7 +344,7 @@ impl Driver {
         self.remove(&socket, false);
         self.refuse(self.protocol(), socket.nsp(), &error);
         if !error.is_public() {
-            let call = Call { name: CallName::Lifecycle("connect"), socket, responder: None };
+            let call = Call { name: CallName::Lifecycle("connect"), socket, requested: None };
             self.failed(call, stage, error, cx);
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     namespace::Namespace,
     socket::{
         Socket,
-        ack::{Responder, WaitingAck},
+        ack::{AckRequest, WaitingAck},
     },
     time::now,
 };
@@ -57,8 +57,8 @@ impl Driver {
             let budget = slot.budget.get_or_insert_with(|| Box::new(Budget::new(rate, now())));
             if !budget.admit(rate, now(), args.bytes()) {
                 let (socket, excess) = (slot.socket().clone(), rate.excess);
-                let responder = id.map(|id| Responder::new(socket.clone(), id));
-                let call = Call { name: CallName::Event(args), socket: socket.clone(), responder };
+                let (name, requested) = (CallName::Event(args), id.map(AckRequest::new));
+                let call = Call { name, socket: socket.clone(), requested };
                 let error = HandlerError::public("rate limit exceeded");
                 self.failed(call, Stage::RateLimit, error, cx);
                 if excess == Excess::Disconnect {
@@ -83,9 +83,8 @@ impl Driver {
     /// namespaces none of all events.
     #[inline(always)]
     fn start_event(&mut self, socket: Socket, id: Option<AckId>, args: Args, cx: &mut Context<'_>) {
-        let responder = id.map(|id| Responder::new(socket.clone(), id));
         let table = self.take_table(socket.namespace());
-        let context = EventContext { socket, args, responder };
+        let context = EventContext { socket, args, requested: id.map(AckRequest::new) };
         if table.events.any.is_empty() && !context.socket.0.has_handlers() {
             self.run_handlers(&table, context, cx);
             self.table = Some(table);
@@ -108,9 +107,9 @@ impl Driver {
             return self.handle(context, cx);
         }
         let rewrite = Rewrite::new(context.args.clone());
-        let EventContext { socket, args, responder } = context.clone();
+        let EventContext { socket, args, requested } = context.clone();
         let middleware =
-            EventMiddlewareContext { socket, args, responder, rewrite: rewrite.clone() };
+            EventMiddlewareContext { socket, args, requested, rewrite: rewrite.clone() };
         let future = Box::pin(run_middlewares(middlewares, middleware));
         self.poll_new(Running::middlewares(future, rewrite, context.into()), cx);
     }

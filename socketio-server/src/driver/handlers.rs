@@ -16,7 +16,7 @@ use crate::{
     handlers::{self, ErasedHandler, EventContext, Failure, HandlerFuture, Rewrite, Stage, Step},
     socket::{
         Socket,
-        ack::{Responder, WaitingAck},
+        ack::{AckRequest, WaitingAck},
     },
     time::now,
 };
@@ -48,7 +48,7 @@ pub(super) enum Role {
 pub(super) struct Call {
     pub(super) name: CallName,
     pub(super) socket: Socket,
-    pub(super) responder: Option<Responder>,
+    pub(super) requested: Option<AckRequest>,
 }
 
 /// The name of the event that a handler handles.
@@ -69,8 +69,8 @@ impl CallName {
 
 impl From<EventContext> for Call {
     fn from(context: EventContext) -> Self {
-        let EventContext { socket, args, responder } = context;
-        Self { name: CallName::Event(args), socket, responder }
+        let EventContext { socket, args, requested } = context;
+        Self { name: CallName::Event(args), socket, requested }
     }
 }
 
@@ -222,8 +222,8 @@ impl Driver {
             if let Step::Done(_) = step {
                 // As in Node, a middleware that disconnects the socket also refuses the event.
                 if !call.socket.0.is_disconnected() {
-                    let Call { socket, responder, .. } = call;
-                    self.handle(EventContext { socket, args, responder }, cx);
+                    let Call { socket, requested, .. } = call;
+                    self.handle(EventContext { socket, args, requested }, cx);
                 }
                 return;
             }
@@ -258,11 +258,12 @@ impl Driver {
             Stage::RateLimit => &counters.events.rate_limited,
         }
         .one();
-        let Call { name, socket, responder } = call;
+        let Call { name, socket, requested } = call;
         let mut waiting = None;
         let report = || {
             let error = error.resolved(&self.registry.config.public_errors);
-            if let Some(responder) = &responder {
+            if let Some(requested) = &requested {
+                let responder = requested.reply(socket.clone());
                 waiting = responder.send_or_wait(&error.to_ack()).ok().flatten();
             }
             let failure = Failure { event: name.as_str().to_owned(), stage, error };
@@ -285,7 +286,7 @@ impl Driver {
             let _ = ack.send().await;
             Ok(None)
         });
-        let call = Call { name: CallName::Lifecycle("ack"), socket, responder: None };
+        let call = Call { name: CallName::Lifecycle("ack"), socket, requested: None };
         self.poll_new(Running { future, span: Span::none(), call, role, began: None }, cx);
     }
 

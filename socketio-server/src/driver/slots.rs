@@ -271,7 +271,7 @@ impl Driver {
                 let call = |context: C| Call {
                     name: CallName::Lifecycle(name),
                     socket: context.socket().clone(),
-                    responder: None,
+                    requested: None,
                 };
                 self.run(span, Role::Lifecycle, &listener.handler, context.clone(), call, cx);
             }

@@ -12,7 +12,7 @@ use crate::{
     handlers::Rewrite,
     socket::{
         Socket,
-        ack::{Ack, Responder, WaitingAck},
+        ack::{Ack, AckRequest, Responder, WaitingAck},
     },
 };
 
@@ -50,7 +50,7 @@ pub trait Context: HandlerContext<Reply = EventReply> {
 pub struct EventContext {
     pub(crate) socket: Socket,
     pub(crate) args: Args,
-    pub(crate) responder: Option<Responder>,
+    pub(crate) requested: Option<AckRequest>,
 }
 
 /// The context of a socket's middlewares, which run before the handlers of its events
@@ -61,7 +61,7 @@ pub struct EventContext {
 pub struct EventMiddlewareContext {
     pub(crate) socket: Socket,
     pub(crate) args: Args,
-    pub(crate) responder: Option<Responder>,
+    pub(crate) requested: Option<AckRequest>,
     pub(crate) rewrite: Rewrite,
 }
 
@@ -114,8 +114,8 @@ macro_rules! contexts {
 }
 
 contexts! {
-    EventContext, |this| this.responder.clone();
-    EventMiddlewareContext, |this| this.responder.clone();
+    EventContext, |this| this.requested.as_ref().map(|it| it.reply(this.socket.clone()));
+    EventMiddlewareContext, |this| this.requested.as_ref().map(|it| it.reply(this.socket.clone()));
     ConnectContext, |_this| None;
     DisconnectContext, |_this| None;
 }
@@ -128,7 +128,7 @@ impl EventContext {
 
     /// Returns the ack of the event.
     pub fn ack(&self) -> Ack {
-        Ack(self.responder.clone())
+        Ack(self.requested.as_ref().map(|requested| requested.responder(self.socket.clone())))
     }
 }
 
@@ -140,7 +140,7 @@ impl ConnectContext {
             Some(auth) => local_event("connection", auth),
             None => local_event("connection", &json!({})),
         };
-        Ok(EventContext { args: args?, socket: self.socket, responder: None })
+        Ok(EventContext { args: args?, socket: self.socket, requested: None })
     }
 }
 
@@ -159,7 +159,7 @@ impl DisconnectContext {
             Some(description) => local_event(event, &(reason, &*description)),
             None => local_event(event, &reason),
         };
-        Ok(EventContext { args: args?, socket: self.socket, responder: None })
+        Ok(EventContext { args: args?, socket: self.socket, requested: None })
     }
 }
 

@@ -155,13 +155,14 @@ event_extractors!(EventContext, EventMiddlewareContext, ServerEvent);
 
 impl Extract<EventContext> for Ack {
     fn extract(context: &mut EventContext) -> Result<Self, HandlerError> {
-        Ok(Self(context.responder.clone()))
+        Ok(context.ack())
     }
 }
 
 impl Extract<EventMiddlewareContext> for Ack {
     fn extract(context: &mut EventMiddlewareContext) -> Result<Self, HandlerError> {
-        Ok(Self(context.responder.clone()))
+        let requested = context.requested.as_ref();
+        Ok(Self(requested.map(|requested| requested.responder(context.socket.clone()))))
     }
 }
 

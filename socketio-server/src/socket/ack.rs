@@ -1,6 +1,6 @@
 //! Acks that the server sends to clients.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use engineio_server::{
     Frames, SendError,
@@ -96,19 +96,50 @@ impl fmt::Debug for Ack {
     }
 }
 
-/// The ack that a client has requested. It may be held in several places. The first ack is sent.
+/// The ack that a client has requested with an event.
+pub(crate) struct AckRequest {
+    id: AckId,
+    /// Set when several responders may exist, of which the first sends the ack. The reply of most
+    /// events is their only responder. Its handler fails only if no reply was sent.
+    first: OnceLock<FirstAck>,
+}
+
+impl AckRequest {
+    pub(crate) fn new(id: AckId) -> Self {
+        Self { id, first: OnceLock::new() }
+    }
+
+    /// Returns the responder of a handler's reply, after all others were created.
+    pub(crate) fn reply(&self, socket: Socket) -> Responder {
+        Responder { socket, id: self.id, first: self.first.get().cloned() }
+    }
+
+    /// Returns one of several responders.
+    pub(crate) fn responder(&self, socket: Socket) -> Responder {
+        Responder { socket, id: self.id, first: Some(self.first().clone()) }
+    }
+
+    fn first(&self) -> &FirstAck {
+        self.first.get_or_init(FirstAck::default)
+    }
+}
+
+impl Clone for AckRequest {
+    fn clone(&self) -> Self {
+        Self { id: self.id, first: self.first().clone().into() }
+    }
+}
+
+/// Sends the ack that a client has requested, unless another responder has sent it.
 #[derive(Clone)]
 pub(crate) struct Responder {
     socket: Socket,
     id: AckId,
-    first: FirstAck,
+    /// Shared by all responders of the event. `None` if there is only this one.
+    first: Option<FirstAck>,
 }
 
 impl Responder {
-    pub(crate) fn new(socket: Socket, id: AckId) -> Self {
-        Self { socket, id, first: FirstAck::default() }
-    }
-
     /// Sends an ack if the outgoing queue has room for it.
     fn send<T: Serialize + ?Sized>(&self, args: &T) -> Result<(), EmitError> {
         let sent = self.send_first(args, |message| {
@@ -149,23 +180,34 @@ impl Responder {
         send: impl FnOnce(OutgoingMessage<'_>) -> Result<R, EmitError>,
     ) -> Result<Option<R>, EmitError> {
         let parser = self.socket.0.client.config.parser;
-        let send = |message: OutgoingMessage<'_>| self.first.send(|| send(message));
+        let send = |message: OutgoingMessage<'_>| match &self.first {
+            Some(first) => first.send(|| send(message)),
+            None => send(message).map(Some),
+        };
         parser.send_ack(self.socket.nsp(), self.id, args, send)?
     }
 
     fn send_if_room(&self, message: OutgoingMessage<'_>) -> Result<Option<Frames>, EmitError> {
         let (socket, message) = (&self.socket.0, prepared(message));
-        let sent = send_with(&socket.client.handle, |session| {
-            socket.may_send(session).then(|| match session.append_message(&message) {
-                true => Ok(()),
-                false => session.send_message_if_room(message),
-            })
+        // Not part of the result, which is small without it.
+        let mut unsent = None;
+        let accepted = send_with(&socket.client.handle, |session| {
+            if !socket.may_send(session) {
+                return false;
+            }
+            if session.append_message(&message) {
+                return true;
+            }
+            match session.send_message_if_room(message) {
+                Ok(()) => true,
+                Err(SendError::Full(frames)) => {
+                    unsent = Some(frames);
+                    true
+                }
+                Err(_) => false,
+            }
         });
-        match sent {
-            Some(Ok(())) => Ok(None),
-            Some(Err(SendError::Full(frames))) => Ok(Some(frames)),
-            _ => Err(EmitError::Disconnected),
-        }
+        if accepted { Ok(unsent) } else { Err(EmitError::Disconnected) }
     }
 
     /// Sends an ack after the events that were emitted before it. Returns it if it has to wait.
@@ -240,8 +282,8 @@ impl WaitingAck {
 impl Drop for WaitingAck {
     /// Allows another ack if this one was not sent.
     fn drop(&mut self) {
-        if self.frames.is_some() {
-            self.responder.first.allow_another();
+        if let (Some(_), Some(first)) = (&self.frames, &self.responder.first) {
+            first.allow_another();
         }
     }
 }
