@@ -7,9 +7,8 @@ use bytestring::ByteString;
 use serde::{Serialize, ser::Error as _};
 
 use crate::{
-    binary::{self, Attached, Attachments, Encoded, Place},
+    binary::{self, Attached, Attachments, Place},
     deserializer::JsonDeserializer,
-    encoder::append,
     error::{DecodeError, EncodeError},
     event::is_reserved,
     json,
@@ -154,10 +153,6 @@ impl Args {
         Some(JsonDeserializer::new(list, first, self.attachments.as_deref()))
     }
 
-    pub(crate) fn raw_text(&self) -> ByteString {
-        self.text.slice_ref(self.raw())
-    }
-
     pub(crate) fn attach(&mut self, bytes: Vec<Bytes>, places: Vec<Place>) {
         self.attachments = Some(Arc::new(Attached { bytes, places }));
     }
@@ -193,15 +188,7 @@ impl Args {
             }
             json::write_string(&mut list, event);
         }
-        let first = list.len();
-        let write = || write_args(&mut list, event.is_some(), args);
-        let mut encoded = None;
-        binary::encoding(&mut encoded, write)?;
-        let Encoded { attachments, raw } = encoded.unwrap_or_default();
-        if let Some(raw) = raw {
-            list.truncate(first);
-            append(&mut list, raw.as_bytes());
-        }
+        let attachments = binary::encoding(|| write_args(&mut list, event.is_some(), args))?;
         list.push(b']');
         let read = || {
             let text = ByteString::try_from(Bytes::from(list.into_boxed_slice()));

@@ -11,13 +11,13 @@
 //! guard, even if user code panics. Without binary, a packet costs two writes to a `Cell`.
 //!
 //! ```text
-//!             encoding()                ask_for_raw(): Args are the      give_raw(): they have
-//!                                       whole list, nothing attached     left their text
-//!  Outside ───────────────► Encoding ──────────────────► RawWanted ────────────────► RawGiven
-//!     ▲  binary is an error    │ attach(): bytes go to the  │ attach()                   │
-//!     │                        │ list, a placeholder to the │                            │
-//!     │                        │ JSON                       │                            │
-//!     └────────────────────────┴────────────────────────────┴────────────────────────────┘
+//!             encoding()                ask_for_raw(): Args are the whole list
+//!  Outside ───────────────► Encoding ──────────────────────────────────────────► RawWanted
+//!     ▲  binary is an error    │ ▲   attach(): bytes go to the list,              │   │
+//!     │                        │ │   a placeholder to the JSON                    │   │
+//!     │                        │ └────────────────────────────────────────────────┘   │
+//!     │                        │     give_raw(): their attachments go to the list     │
+//!     └────────────────────────┴──────────────────────────────────────────────────────┘
 //!                 the guard restores the outer mode; outside() nests the other way
 //!
 //!  decoding(attachments) ──► the deserializer lends an attachment as `&[u8]`; received() finds the
@@ -31,7 +31,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::Visitor,
@@ -188,11 +187,9 @@ enum Mode {
     Outside,
     /// A packet is being encoded.
     Encoding,
-    /// The value is the [`Args`](crate::Args) of a received packet. Being the whole list, they may
-    /// leave their text in [`RAW`] instead of serializing it.
+    /// The value is the [`Args`](crate::Args) of a received packet, which are the whole list. The
+    /// serializer writes the next string as it is, and they may pass their text to it.
     RawWanted,
-    /// They have left their text.
-    RawGiven,
 }
 
 thread_local! {
@@ -200,46 +197,22 @@ thread_local! {
         const { Cell::new(Scope { mode: Mode::Outside, from: 0, attached: 0 }) };
     /// The attachments of the packet being encoded, after those of enclosing packets.
     static ATTACHED: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
-    static RAW: RefCell<ByteString> = const { RefCell::new(ByteString::new()) };
     /// The attachments of the packet whose arguments are being decoded.
     static RECEIVED: RefCell<Attachments> = const { RefCell::new(None) };
     /// The index of the attachment that is likely to be requested next.
     static EXPECTED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The parts of an encoded packet besides the written text.
-#[derive(Default)]
-pub(crate) struct Encoded {
-    pub(crate) attachments: Vec<Bytes>,
-    /// Text that replaces the written text.
-    pub(crate) raw: Option<ByteString>,
-}
-
-/// Runs `serialize`, and provides the parts of the packet besides its text, if there are any. They
-/// are written to `encoded`, because to return them takes as long as to write a short text.
+/// Runs `serialize`. Returns the attachments of the packet.
 #[inline]
-pub(crate) fn encoding<E>(
-    encoded: &mut Option<Encoded>,
-    serialize: impl FnOnce() -> Result<(), E>,
-) -> Result<(), E> {
+pub(crate) fn encoding<E>(serialize: impl FnOnce() -> Result<(), E>) -> Result<Vec<Bytes>, E> {
     let _guard = Guard::enter(Mode::Encoding);
     serialize()?;
-    let scope = SCOPE.get();
-    if scope.attached > scope.from || scope.mode == Mode::RawGiven {
-        *encoded = Some(take_encoded(scope));
+    let Scope { from, attached, .. } = SCOPE.get();
+    if attached == from {
+        return Ok(Vec::new());
     }
-    Ok(())
-}
-
-fn take_encoded(scope: Scope) -> Encoded {
-    let mut encoded = Encoded::default();
-    if scope.attached > scope.from {
-        encoded.attachments = ATTACHED.with_borrow_mut(|attached| attached.split_off(scope.from));
-    }
-    if scope.mode == Mode::RawGiven {
-        encoded.raw = Some(RAW.take());
-    }
-    encoded
+    Ok(ATTACHED.with_borrow_mut(|attached| attached.split_off(from)))
 }
 
 /// Runs `deserialize` with access to `attachments`.
@@ -291,26 +264,30 @@ fn attach(bytes: &Bytes) -> Option<usize> {
     Some(num)
 }
 
-/// Announces that received arguments are the whole list, so their text may be passed on unchanged.
-pub(crate) fn ask_for_raw() {
+/// Announces that received arguments are the whole list, and that their serializer writes the next
+/// string as it is. Returns `false` if it must not.
+pub(crate) fn ask_for_raw() -> bool {
     let scope = SCOPE.get();
     // The indexes of attachments in the text must stay valid.
-    if scope.mode == Mode::Encoding && scope.attached == scope.from {
+    let asks = scope.mode == Mode::Encoding && scope.attached == scope.from;
+    if asks {
         SCOPE.set(Scope { mode: Mode::RawWanted, ..scope });
     }
+    asks
 }
 
-/// Passes on text and attachments if that was announced.
-pub(crate) fn give_raw<'a>(raw: impl FnOnce() -> (ByteString, &'a [Bytes])) -> bool {
+/// Attaches the attachments of received arguments if they may pass on their text as a string.
+/// Returns whether they may.
+pub(crate) fn give_raw(attachments: &[Bytes]) -> bool {
     let scope = SCOPE.get();
     if scope.mode != Mode::RawWanted {
         return false;
     }
-    let (text, attachments) = raw();
-    RAW.set(text);
-    ATTACHED.with_borrow_mut(|attached| attached.extend_from_slice(attachments));
+    if !attachments.is_empty() {
+        ATTACHED.with_borrow_mut(|attached| attached.extend_from_slice(attachments));
+    }
     let attached = scope.attached + attachments.len();
-    SCOPE.set(Scope { mode: Mode::RawGiven, attached, ..scope });
+    SCOPE.set(Scope { mode: Mode::Encoding, attached, ..scope });
     true
 }
 

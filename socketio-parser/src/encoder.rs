@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use engineio_parser::{FrameWriter, Frames, internal::OutgoingMessage};
 use serde::Serialize;
 
 #[cfg(feature = "msgpack")]
 use crate::msgpack;
 use crate::{
-    binary::{self, Encoded},
+    binary,
     error::EncodeError,
     event::is_reserved,
     json::{write_string, write_u64},
@@ -346,9 +347,8 @@ fn encode_list<T: Serialize + ?Sized, R>(
 ) -> Result<R, EncodeError> {
     let mut list = OpenList::new(parser, kind, nsp, id, event);
     let write = || list::write_args(list.out.buffer(), event.is_some(), args);
-    let mut encoded = None;
-    binary::encoding(&mut encoded, write)?;
-    let message = match list.finish(encoded, last) {
+    let attachments = binary::encoding(write)?;
+    let message = match list.finish(attachments, last) {
         Some(frames) => OutgoingMessage::Frames(frames),
         None => OutgoingMessage::Written(&list.out),
     };
@@ -365,9 +365,8 @@ struct OpenList<'a> {
     nsp: &'a Nsp,
     id: Option<AckId>,
     out: FrameWriter,
-    /// The positions of the list and of its first argument.
+    /// The position of the list.
     list: usize,
-    args: usize,
 }
 
 impl<'a> OpenList<'a> {
@@ -388,28 +387,22 @@ impl<'a> OpenList<'a> {
         if let Some(event) = event {
             write_string(json, event);
         }
-        let args = json.len();
-        Self { parser, kind, nsp, id, out, list, args }
+        Self { parser, kind, nsp, id, out, list }
     }
 
     /// Writes the rest of the packet. Returns its frames, unless it is the written text.
     #[inline]
-    fn finish(&mut self, encoded: Option<Encoded>, last: Option<&[u8]>) -> Option<Frames> {
-        if encoded.is_none() && last.is_none() && self.parser == Parser::Json {
+    fn finish(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> Option<Frames> {
+        if attachments.is_empty() && last.is_none() && self.parser == Parser::Json {
             self.out.buffer().push(b']');
             return None;
         }
-        self.finish_with(encoded.unwrap_or_default(), last)
+        self.finish_with(attachments, last)
     }
 
-    fn finish_with(&mut self, encoded: Encoded, last: Option<&[u8]>) -> Option<Frames> {
-        let Self { parser, kind, nsp, id, list, args, .. } = *self;
-        let Encoded { attachments, raw } = encoded;
+    fn finish_with(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> Option<Frames> {
+        let Self { parser, kind, nsp, id, list, .. } = *self;
         let json = self.out.buffer();
-        if let Some(raw) = raw {
-            json.truncate(args);
-            append(json, raw.as_bytes());
-        }
         append(json, last.unwrap_or_default());
         json.push(b']');
         match parser {
@@ -440,7 +433,7 @@ impl<'a> OpenList<'a> {
 }
 
 /// Appends an item to an open list.
-pub(crate) fn append(json: &mut Vec<u8>, item: &[u8]) {
+fn append(json: &mut Vec<u8>, item: &[u8]) {
     if item.is_empty() {
         return;
     }

@@ -208,8 +208,8 @@ struct List<'a>(&'a Args);
 
 impl Serialize for List<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if binary::give_raw(|| (self.0.raw_text(), self.0.attachments())) {
-            return serializer.serialize_unit();
+        if binary::give_raw(self.0.attachments()) {
+            return serializer.serialize_str(self.0.raw());
         }
         let values = self.0.values().map_err(S::Error::custom)?;
         let mut list = serializer.serialize_seq(Some(values.len()))?;

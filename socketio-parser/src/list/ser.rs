@@ -16,7 +16,7 @@ pub(crate) fn write_args<T: Serialize + ?Sized>(
     follow: bool,
     args: &T,
 ) -> Result<(), Error> {
-    args.serialize(ListSerializer { out, follow, empty: size_of_val(args) == 0 })
+    args.serialize(ListSerializer { out, follow, empty: size_of_val(args) == 0, raw: false })
 }
 
 /// Writes the items of the outermost value if it is a list, else the value itself.
@@ -28,6 +28,8 @@ struct ListSerializer<'a> {
     /// `serde_json::Value::Null` call the same method of the serializer. The first has no size and
     /// is not an argument. The second has a size and is null.
     empty: bool,
+    /// Whether a string is the text of all arguments ([`binary::ask_for_raw`]).
+    raw: bool,
 }
 
 impl<'a> ListSerializer<'a> {
@@ -83,7 +85,6 @@ impl<'a> Serializer for ListSerializer<'a> {
         serialize_f32(value: f32) -> ();
         serialize_f64(value: f64) -> ();
         serialize_char(value: char) -> ();
-        serialize_str(value: &str) -> ();
         serialize_bytes(value: &[u8]) -> ();
         serialize_none() -> ();
         serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
@@ -92,6 +93,18 @@ impl<'a> Serializer for ListSerializer<'a> {
         serialize_struct(name: &'static str, len: usize) -> Items<'a>;
         serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Items<'a>;
         serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Items<'a>;
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        if !self.raw {
+            return self.one().serialize_str(value);
+        }
+        if self.follow && !value.is_empty() {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(value.as_bytes());
+        Ok(())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
@@ -111,15 +124,11 @@ impl<'a> Serializer for ListSerializer<'a> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        match name {
-            RAW_ARGS => binary::ask_for_raw(),
-            _ if name.starts_with(SERDE_JSON) => {
-                return self.one().serialize_newtype_struct(name, value);
-            }
-            _ => {}
+        if name.starts_with(SERDE_JSON) {
+            return self.one().serialize_newtype_struct(name, value);
         }
-        let empty = size_of_val(value) == 0;
-        value.serialize(Self { empty, ..self })
+        let raw = name == RAW_ARGS && binary::ask_for_raw();
+        value.serialize(Self { empty: size_of_val(value) == 0, raw, ..self })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
