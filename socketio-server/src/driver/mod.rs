@@ -67,8 +67,8 @@ pub(crate) struct Driver {
     timer: Timer,
     /// The server is closing the connection: further messages are ignored.
     closing: bool,
-    /// How the client broke the protocol, if it did.
-    violation: Option<Arc<str>>,
+    /// How the client broke the protocol, if it did. Boxed, because few clients do.
+    violation: Option<Box<Violation>>,
     closed: bool,
 }
 
@@ -252,7 +252,7 @@ impl Driver {
     fn close_if_violated(&mut self, result: Result<(), Violation>) {
         if let Err(violation) = result {
             tracing::debug!(target: "socketio::client", %violation, "a client broke the protocol: closing its connection");
-            self.violation = Some(violation.to_string().into());
+            self.violation = Some(violation.into());
             self.close(engineio_server::Unsent::Send);
         }
     }

@@ -238,7 +238,7 @@ impl Driver {
         // The dropped events may have been the reason why reading was paused.
         self.resume_reading();
         let table = socket.namespace().table();
-        let description = self.violation.clone();
+        let description = self.violation.as_ref().map(|violation| violation.to_string().into());
         let context = DisconnectContext { socket: socket.clone(), reason, description };
         let own = socket.0.with_handlers(|table| table.disconnecting.clone());
         let all = table.disconnecting.iter().chain(&own);

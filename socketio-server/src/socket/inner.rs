@@ -22,11 +22,7 @@ use crate::{
     handlers::table::Table,
     namespace::{Namespace, hub::Member, recovery::Recoverable},
     socket::stored::Stored,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicU8},
-        lock, step,
-    },
+    sync::{Mutex, atomic::AtomicU8, lock, step},
 };
 
 pub(crate) struct SocketInner {
@@ -44,24 +40,25 @@ pub(crate) struct SocketInner {
     leaving: AtomicU8,
     /// Set if the namespace has connection state recovery.
     pub(crate) recoverable: Option<Box<Recoverable>>,
-    handlers: Mutex<SocketHandlers>,
-    /// Whether the socket has, or has had, handlers of its own.
-    has_handlers: AtomicBool,
+    /// The handlers of this socket. They often hold the socket itself, so they are dropped when its
+    /// connection ends.
+    handlers: Mutex<Option<Box<Table>>>,
+    /// Whether there are handlers. Changes under their lock.
+    handlers_state: AtomicU8,
     stored: Mutex<Option<Box<Stored>>>,
     gone: Notify,
-}
-
-/// The handlers of one socket. They often hold the socket itself, so they are dropped when its
-/// connection ends.
-#[derive(Default)]
-struct SocketHandlers {
-    table: Option<Box<Table>>,
-    closed: bool,
 }
 
 const CONNECTING: u8 = 0;
 const CONNECTED: u8 = 1;
 const DISCONNECTED: u8 = 2;
+
+/// The socket has no handlers of its own.
+const NO_HANDLERS: u8 = 0;
+/// The socket has, or has had, handlers of its own.
+const HANDLERS: u8 = 1;
+/// The handlers were dropped, and none can be added.
+const HANDLERS_DROPPED: u8 = 2;
 
 /// How the server makes a socket leave. Each is a bit of its own.
 #[derive(Clone, Copy)]
@@ -90,7 +87,7 @@ impl SocketInner {
             leaving: AtomicU8::new(0),
             recoverable,
             handlers: Mutex::default(),
-            has_handlers: AtomicBool::new(false),
+            handlers_state: AtomicU8::new(NO_HANDLERS),
             stored: Mutex::new(stored),
             gone: Notify::new(),
         }
@@ -206,17 +203,17 @@ impl SocketInner {
     /// Changes the handlers of this socket, unless they were dropped already.
     pub(crate) fn change_handlers<R: Default>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
         let mut handlers = lock(&self.handlers);
-        if handlers.closed {
+        if self.handlers_state.load(Ordering::Acquire) == HANDLERS_DROPPED {
             return R::default();
         }
-        self.has_handlers.store(true, Ordering::Release);
-        change(handlers.table.get_or_insert_default())
+        self.handlers_state.store(HANDLERS, Ordering::Release);
+        change(handlers.get_or_insert_default())
     }
 
     /// Returns whether the socket has, or has had, handlers of its own.
     #[inline]
     pub(crate) fn has_handlers(&self) -> bool {
-        self.has_handlers.load(Ordering::Acquire)
+        self.handlers_state.load(Ordering::Acquire) == HANDLERS
     }
 
     /// Reads the handlers of this socket.
@@ -226,7 +223,7 @@ impl SocketInner {
             return R::default();
         }
         let handlers = lock(&self.handlers);
-        handlers.table.as_deref().map(read).unwrap_or_default()
+        handlers.as_deref().map(read).unwrap_or_default()
     }
 
     /// Changes the application's data of the socket. The caller must drop the returned value
@@ -251,8 +248,8 @@ impl SocketInner {
     pub(crate) fn drop_handlers(&self) {
         let table = {
             let mut handlers = lock(&self.handlers);
-            handlers.closed = true;
-            handlers.table.take()
+            self.handlers_state.store(HANDLERS_DROPPED, Ordering::Release);
+            handlers.take()
         };
         drop(table);
     }

@@ -104,9 +104,10 @@ mod tests {
             takeover in any::<bool>(),
             limit in 0..3000_usize,
         ) {
-            let mut inflate = Inflate::new(Parameters { client_takeover: takeover, ..PARAMETERS });
+            let parameters = Parameters { client_takeover: takeover, ..PARAMETERS };
+            let mut inflate = Inflate::new(parameters, limit);
             for garbage in garbage {
-                match inflate.message(&garbage, limit) {
+                match inflate.message(&garbage) {
                     Ok(message) => prop_assert!(message.len() <= limit),
                     Err(error) => {
                         prop_assert!(error == ReadError::Deflate || error == too_large(limit));
@@ -138,7 +139,7 @@ mod tests {
         for takeover in [false, true] {
             let inflate = |bomb: &[u8], limit| {
                 let parameters = Parameters { client_takeover: takeover, ..PARAMETERS };
-                Inflate::new(parameters).message(bomb, limit)
+                Inflate::new(parameters, limit).message(bomb)
             };
             for limit in [0, 1, 63, 64, 65, 1000, 100_000] {
                 let whole = inflate(&bomb(limit), limit).unwrap();
@@ -275,7 +276,7 @@ mod tests {
     }
 
     fn reader(parameters: Parameters) -> Reader {
-        Reader::new(LONGEST, 1000, Some(Inflate::new(parameters)))
+        Reader::new(LONGEST, 1000, Some(Inflate::new(parameters, LONGEST)))
     }
 
     fn read(reader: &mut Reader, bytes: &[u8], chunk: usize) -> Result<Vec<String>, ReadError> {

@@ -100,16 +100,19 @@ impl Deflate {
 #[derive(Debug)]
 pub(crate) struct Inflate {
     parameters: Parameters,
+    /// The limit on the size of an inflated message in bytes.
+    limit: usize,
     context: Option<Decompress>,
 }
 
 impl Inflate {
-    pub(crate) fn new(parameters: Parameters) -> Self {
-        Self { parameters, context: None }
+    pub(crate) fn new(parameters: Parameters, limit: usize) -> Self {
+        Self { parameters, limit, context: None }
     }
 
-    /// Inflates a complete message. Allocates at most one byte more than `limit`.
-    pub(crate) fn message(&mut self, payload: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
+    /// Inflates a complete message. Allocates at most one byte more than the limit.
+    pub(crate) fn message(&mut self, payload: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let limit = self.limit;
         if self.parameters.client_takeover {
             let bits = window(self.parameters.client_bits);
             let fresh = || Decompress::new_with_window_bits(false, bits);

@@ -101,7 +101,8 @@ impl WebSocket {
         };
         // Copied, because a slice would keep the HTTP connection's read buffer alive.
         let undecoded = Undecoded::of(&early);
-        let reader = Reader::new(max_payload, max_fragments, compression.map(Inflate::new));
+        let inflate = compression.map(|parameters| Inflate::new(parameters, max_payload));
+        let reader = Reader::new(max_payload, max_fragments, inflate);
         let compressor = compression.map(|parameters| {
             let deflate = Deflate::new(parameters);
             Box::new(Compressor { deflate, waiting: Vec::new(), bytes: 0 })

@@ -24,11 +24,11 @@ impl Deflate {
 pub(crate) struct Inflate(Parameters);
 
 impl Inflate {
-    pub(crate) fn new(never: Parameters) -> Self {
+    pub(crate) fn new(never: Parameters, _: usize) -> Self {
         Self(never)
     }
 
-    pub(crate) fn message(&mut self, _: &[u8], _: usize) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn message(&mut self, _: &[u8]) -> Result<Vec<u8>, ReadError> {
         match self.0 {}
     }
 }

@@ -17,7 +17,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Reader {
     decoder: Decoder,
-    max_payload: usize,
     inflate: Option<Box<Inflate>>,
 }
 
@@ -26,7 +25,7 @@ impl Reader {
     pub(crate) fn new(max_payload: usize, max_fragments: u32, inflate: Option<Inflate>) -> Self {
         let decoder = Decoder::of_client(max_payload).max_fragments(max_fragments);
         let decoder = if inflate.is_some() { decoder.accept_compressed() } else { decoder };
-        Self { decoder, max_payload, inflate: inflate.map(Box::new) }
+        Self { decoder, inflate: inflate.map(Box::new) }
     }
 
     /// Returns the bytes of the incomplete message.
@@ -70,7 +69,7 @@ impl Reader {
             report(match incoming {
                 Incoming::Compressed { opcode, payload } => {
                     let inflate = self.inflate.as_mut().ok_or(WebSocketError::ReservedBits)?;
-                    let message = inflate.message(&payload, self.max_payload)?;
+                    let message = inflate.message(&payload)?;
                     turn.inflated(message.len());
                     Incoming::Message(Message::new(opcode, message.into())?)
                 }
