@@ -64,6 +64,13 @@ impl Frames {
         }
     }
 
+    /// The payload, if this is one text frame with a payload of at most `max` bytes.
+    #[inline]
+    pub(crate) fn short_text(&self, max: usize) -> Option<&[u8]> {
+        let is_short = self.rest.is_none() && !self.first.is_binary() && self.first.len() <= max;
+        is_short.then(|| self.first.as_bytes())
+    }
+
     /// Returns the number of frames.
     #[inline]
     pub fn count(&self) -> usize {

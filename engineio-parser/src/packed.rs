@@ -11,6 +11,13 @@ use crate::{
 /// A message with a longer payload, in bytes, gets a buffer of its own.
 const MAX_PAYLOAD: usize = 512;
 
+/// A message for several recipients with a longer payload, in bytes, is shared. A copy of a shorter
+/// one takes about as much memory as a reference to it, and less time.
+const MAX_COPIED: usize = 128;
+
+/// The size of a new buffer in bytes.
+const INITIAL: usize = 1024;
+
 /// The number of messages in one buffer. As many frames as servers pass to the kernel at a time.
 const MAX_COUNT: usize = 64;
 
@@ -30,6 +37,8 @@ pub enum OutgoingMessage<'a> {
     Written(&'a FrameWriter),
     /// A run of frames.
     Frames(Frames),
+    /// A run of frames for several recipients.
+    Shared(&'a Frames),
 }
 
 impl OutgoingMessage<'_> {
@@ -39,6 +48,7 @@ impl OutgoingMessage<'_> {
         match self {
             Self::Written(_) => 1,
             Self::Frames(frames) => frames.count(),
+            Self::Shared(frames) => frames.count(),
         }
     }
 
@@ -48,13 +58,27 @@ impl OutgoingMessage<'_> {
         match self {
             Self::Written(writer) => writer.payload().len(),
             Self::Frames(frames) => frames.bytes(),
+            Self::Shared(frames) => frames.bytes(),
         }
     }
 
-    /// Returns whether [`PackedFrames`] take the message.
+    /// Returns whether [`PackedFrames`] take a written message.
     #[inline]
     pub fn is_small(&self) -> bool {
         matches!(self, Self::Written(writer) if writer.payload().len() <= MAX_PAYLOAD)
+    }
+
+    /// Returns the payload if [`PackedFrames`] take the message. They take a shared message only
+    /// with others: alone, it needs no copy.
+    #[inline]
+    pub(crate) fn packed_payload(&self, alone: bool) -> Option<&[u8]> {
+        match self {
+            Self::Written(writer) => {
+                Some(writer.payload()).filter(|payload| payload.len() <= MAX_PAYLOAD)
+            }
+            Self::Shared(frames) if !alone => frames.short_text(MAX_COPIED),
+            Self::Shared(_) | Self::Frames(_) => None,
+        }
     }
 
     /// Returns the message as frames. Copies a written message into memory of exactly its size.
@@ -63,6 +87,7 @@ impl OutgoingMessage<'_> {
         match self {
             Self::Written(writer) => writer.copy().into(),
             Self::Frames(frames) => frames,
+            Self::Shared(frames) => frames.clone(),
         }
     }
 }
@@ -120,12 +145,12 @@ impl PackedFrames {
     }
 
     /// Appends a message.
-    pub(crate) fn push(&mut self, message: &FrameWriter) {
+    pub(crate) fn push(&mut self, payload: &[u8]) {
         if self.bytes.capacity() == 0 {
             // A thread that ends has no spare memory any more.
             self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.bytes.reserve(INITIAL);
         }
-        let payload = message.payload();
         let mut header = [0; HEADROOM];
         let len = write_header(&mut header, TEXT, payload.len());
         self.bytes.extend_from_slice(header.get(..len).unwrap_or_default());
@@ -181,7 +206,7 @@ mod tests {
         for text in texts {
             let message = written(text);
             assert!(OutgoingMessage::Written(&message).is_small());
-            packed.push(&message);
+            packed.push(message.payload());
             wire.extend_from_slice(&message.copy().websocket(Revision::V4).body);
         }
         assert_eq!((packed.as_bytes(), packed.count()), (&wire[..], 5));
@@ -196,14 +221,14 @@ mod tests {
     #[test]
     fn the_memory_of_a_buffer_is_used_again() {
         let mut packed = PackedFrames::default();
-        packed.push(&written("a"));
+        packed.push(written("a").payload());
         let memory = packed.as_bytes().as_ptr();
         drop(packed);
         let mut packed = PackedFrames::default();
-        packed.push(&written("b"));
+        packed.push(written("b").payload());
         assert_eq!(packed.as_bytes().as_ptr(), memory);
         while packed.has_room() {
-            packed.push(&written(&"x".repeat(500)));
+            packed.push(written(&"x".repeat(500)).payload());
         }
         assert_eq!(packed.count(), MAX_COUNT);
         drop(packed);

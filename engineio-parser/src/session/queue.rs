@@ -62,19 +62,20 @@ impl Queue {
             // The queue of most sessions never holds more than one run.
             self.runs.reserve_exact(1);
         }
-        let run = match message {
-            OutgoingMessage::Written(writer) if self.packs && message.is_small() => {
+        let payload = if self.packs { message.packed_payload(self.is_empty()) } else { None };
+        let run = match payload {
+            Some(payload) => {
                 if let Some(Run::Packed(packed)) = self.runs.back_mut()
                     && packed.has_room()
                 {
-                    packed.push(writer);
+                    packed.push(payload);
                     return Ok(());
                 }
                 let mut packed = PackedFrames::default();
-                packed.push(writer);
+                packed.push(payload);
                 Run::Packed(packed)
             }
-            message => Run::Frames(message.into_frames()),
+            None => Run::Frames(message.into_frames()),
         };
         if self.runs.len() >= ROOMY_RUNS
             && let Some(Run::Packed(packed)) = self.runs.back_mut()
@@ -94,16 +95,15 @@ impl Queue {
         max_packets: usize,
         max_bytes: usize,
     ) -> bool {
-        if let OutgoingMessage::Written(writer) = message
-            && self.packs
-            && message.is_small()
-            && self.has_room(max_packets, max_bytes)
+        if self.has_room(max_packets, max_bytes)
             && let Some(Run::Packed(packed)) = self.runs.back_mut()
+            && self.packs
             && packed.has_room()
+            && let Some(payload) = message.packed_payload(false)
         {
-            packed.push(writer);
+            packed.push(payload);
             self.packets += 1;
-            self.bytes += message.bytes();
+            self.bytes += payload.len();
             return true;
         }
         false
@@ -318,6 +318,35 @@ mod tests {
         assert_eq!((len(&mut queue), len(&mut queue)), (Some(2), Some(601)));
         assert_eq!(queue.pop_packed().map(|packed| packed.count()), Some(1));
         assert_eq!((queue.packets(), queue.bytes(), queue.is_empty()), (0, 0, true));
+    }
+
+    #[test]
+    fn short_shared_texts_are_packed_behind_others() {
+        let mut queue = Queue::default();
+        queue.pack(true);
+        let shared = |len: usize| Frames::from(Frame::text(PacketType::Message, &"x".repeat(len)));
+        let (short, long) = (shared(1), shared(128));
+        let attached = Frames::new(Frame::text(PacketType::Message, "x"), [Bytes::new()]);
+        let append =
+            |queue: &mut Queue, frames| queue.append(&OutgoingMessage::Shared(frames), 100, 10_000);
+        let push = |queue: &mut Queue, frames| {
+            queue.push(OutgoingMessage::Shared(frames), 100, 10_000).unwrap()
+        };
+        push(&mut queue, &short);
+        assert!(!queue.is_packed(), "alone, a shared text is not copied");
+        assert!(!append(&mut queue, &short));
+        push(&mut queue, &short);
+        assert!(append(&mut queue, &short));
+        for frames in [&long, &attached] {
+            assert!(!append(&mut queue, frames));
+            push(&mut queue, frames);
+        }
+        assert_eq!((queue.packets(), queue.bytes()), (6, 2 + 2 + 2 + 129 + 2));
+        assert_eq!(queue.pop().map(|frame| frame.len()), Some(2));
+        assert_eq!(queue.pop_packed().unwrap().as_bytes(), b"\x81\x024x\x81\x024x");
+        let lengths: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|frame| frame.len()).collect();
+        assert_eq!(lengths, [129, 2, 0]);
+        assert_eq!((queue.packets(), queue.bytes()), (0, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::{
     Frames, Unsent,
-    internal::{settings, share},
+    internal::{OutgoingMessage, settings, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{
@@ -190,7 +190,7 @@ impl Broadcast {
         targets.retain(|target| is_due(target));
         self.namespace.notify_outgoing(&targets, event, args);
         for target in targets {
-            self.queue(&target, frames.clone());
+            self.queue(&target, &frames);
         }
         Ok(())
     }
@@ -415,7 +415,7 @@ impl Broadcast {
         let (nsp, timeout) = (self.namespace.nsp(), self.ack_timeout());
         let waiter = match target.client.try_expect_ack(nsp, id, timeout, waiter) {
             Ok(()) => {
-                let queued = self.queue_with_ack(target, id, frames);
+                let queued = self.queue_with_ack(target, id, &frames);
                 return if queued { AskOutcome::Sent } else { AskOutcome::Failed };
             }
             Err((AckRefused::TooMany, waiter)) => waiter,
@@ -429,13 +429,13 @@ impl Broadcast {
         AskOutcome::Waits(async move {
             let room = target.client.expect_ack_when_room(&target, id, timeout, waiter);
             if room.await.is_ok() {
-                broadcast.queue_with_ack(&target, id, frames);
+                broadcast.queue_with_ack(&target, id, &frames);
             }
         })
     }
 
     /// Queues an event whose ack is awaited. Returns whether there was room.
-    fn queue_with_ack(&self, target: &SocketInner, id: AckId, frames: Frames) -> bool {
+    fn queue_with_ack(&self, target: &SocketInner, id: AckId, frames: &Frames) -> bool {
         let queued = self.queue(target, frames);
         if !queued {
             target.client.forget(self.namespace.nsp(), id);
@@ -600,11 +600,11 @@ impl Broadcast {
     }
 
     /// Queues the frames for one recipient. Returns whether there was room.
-    fn queue(&self, target: &SocketInner, frames: Frames) -> bool {
+    fn queue(&self, target: &SocketInner, frames: &Frames) -> bool {
         if self.selection.flags.volatile {
-            return target.send_volatile(frames).unwrap_or(false);
+            return target.send_volatile(frames.clone()).unwrap_or(false);
         }
-        let result = target.send(frames.into());
+        let result = target.send(OutgoingMessage::Shared(frames));
         if let Err(EmitError::Full) = result {
             self.overflowed(target);
         }
