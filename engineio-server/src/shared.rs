@@ -508,7 +508,7 @@ mod tests {
             ("Session", size_of::<Session>(), 208),
             ("Handshake", size_of::<Handshake>(), 120),
             ("Connection", size_of::<crate::Connection>(), 128),
-            ("MessageTransport", size_of::<MessageTransport>(), 184),
+            ("MessageTransport", size_of::<MessageTransport>(), 176),
         ];
         for (name, size, limit) in sizes {
             assert!(size <= limit, "{name} has {size} bytes, {limit} are allowed");
