@@ -132,8 +132,9 @@ impl Decoder<'_> {
         for _ in 0..len {
             let key = match self.reader.head()? {
                 Head::Text(len) => self.text(len)?,
-                Head::Unsigned(key) => key.to_string(),
-                Head::Signed(key) => key.to_string(),
+                // JavaScript rounds a large number before it becomes text.
+                Head::Unsigned(key) => (key as f64).to_string(),
+                Head::Signed(key) => (key as f64).to_string(),
                 _ => return Err(MessageError::Malformed("a key that is not text")),
             };
             let head = self.reader.head()?;
@@ -226,6 +227,13 @@ mod tests {
         assert_eq!(read(&[0xc7, 2, 0, 1, 2]), Value::Binary(Bytes::from_static(&[1, 2])));
         assert_eq!(read(&[0xc4, 2, 1, 2]), Value::Binary(Bytes::from_static(&[1, 2])));
         assert!(from_bytes(&[0xd4, 7, 0]).is_err());
+    }
+
+    #[test]
+    fn a_large_number_as_a_key_is_rounded() {
+        let key = 12_066_114_688_839_426_670_u64.to_be_bytes();
+        let message = [&[0x81, 0xcf][..], &key, &[1]].concat();
+        assert_eq!(read(&message), value!({ "12066114688839426000": 1 }));
     }
 
     #[test]

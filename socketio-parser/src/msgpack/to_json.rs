@@ -87,9 +87,9 @@ impl<'a> Translator<'a> {
             }
             match self.reader.head()? {
                 Head::Text(len) => json.put(&*self.reader.text(len)?),
-                // A key that is a number becomes text, as in JavaScript.
-                Head::Unsigned(number) => json.put(&*number.to_string()),
-                Head::Signed(number) => json.put(&*number.to_string()),
+                // A key that is a number becomes text, as in JavaScript, which rounds large ones.
+                Head::Unsigned(number) => json.put(&*(number as f64).to_string()),
+                Head::Signed(number) => json.put(&*(number as f64).to_string()),
                 _ => return Err(DecodeError::InvalidPayload),
             }
             match self.reader.head()? {

@@ -24,13 +24,13 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn decode(message: Bytes) -> Result<Packet, DecodeError> {
+pub(crate) fn decode(message: Bytes) -> Result<Packet, DecodeError> {
     let mut decoder = Decoder::new(&Limits::default()).with_parser(Parser::MsgPack);
     decoder.decode_binary(message).map(|packet| packet.expect("a packet is one message"))
 }
 
 /// A decoded packet in the form of the vectors.
-fn described(packet: &Packet) -> Json {
+pub(crate) fn described(packet: &Packet) -> Json {
     let raw = |json: &socketio_parser::RawJson| json.decode::<Json>().unwrap();
     let list = |args: &socketio_parser::Args| -> Vec<Json> {
         args.values().unwrap().iter().map(marked).collect()
@@ -75,7 +75,7 @@ fn unmarked(json: &Json) -> Value {
 }
 
 /// JavaScript has one type of number. Here the names of events are always strings.
-fn normal(mut packet: Json) -> Json {
+pub(crate) fn normal(mut packet: Json) -> Json {
     fn numbers(json: &mut Json) {
         match json {
             Json::Number(number) => *json = json!(number.as_f64()),
@@ -137,6 +137,21 @@ fn every_byte_is_nodes() {
         let frame = frames.iter().next().unwrap();
         assert!(frame.is_binary());
         assert_eq!(hex(&frame.payload()), vector["wire"].as_str().unwrap(), "{packet}");
+    }
+}
+
+/// Found by `node_msgpack`: JavaScript rounds a key beyond 2^53 before it becomes text.
+#[test]
+fn a_large_number_as_a_key_is_rounded() {
+    for (key, text) in [
+        (&b"\xcf\xa7ssage\xa2n"[..], "12066114688839426000"),
+        (b"\xd3\x80\0\0\0\0\0\0\x01", "-9223372036854776000"),
+        (b"\xcf\0\x1f\xff\xff\xff\xff\xff\xff", "9007199254740991"),
+    ] {
+        let message = [b"\x83\xa4type\0\xa4data\x81", key, b"\x01\xa3nsp\xa1/"].concat();
+        let packet = decode(message.into()).unwrap();
+        let Content::Connect(Some(data)) = packet.content else { panic!() };
+        assert_eq!(data.get(), format!("{{\"{text}\":1}}"));
     }
 }
 
