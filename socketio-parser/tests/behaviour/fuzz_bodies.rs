@@ -14,10 +14,7 @@ fn decode() {
 
 #[test]
 fn msgpack() {
-    let vectors: Json = serde_json::from_str(include_str!("../golden/msgpack.json")).unwrap();
-    let lists = vectors.as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
-    let seeds: Vec<_> = lists.map(|vector| unhex(vector["wire"].as_str().unwrap())).collect();
-    run("msgpack", ROUNDS, &seeds, fuzzing::msgpack);
+    run("msgpack", ROUNDS, &msgpack_packets(), fuzzing::msgpack);
 }
 
 #[test]
@@ -43,6 +40,13 @@ fn connection_ops() {
 
 fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
+/// Every msgpack packet of the golden vectors.
+pub(crate) fn msgpack_packets() -> Vec<Vec<u8>> {
+    let vectors: Json = serde_json::from_str(include_str!("../golden/msgpack.json")).unwrap();
+    let lists = vectors.as_object().unwrap().values().flat_map(|list| list.as_array().unwrap());
+    lists.map(|vector| unhex(vector["wire"].as_str().unwrap())).collect()
 }
 
 /// Every packet of the golden vectors, its messages separated by `0x1e`.

@@ -10,7 +10,7 @@ use socketio_parser::{DecodeError, Decoder, Limits};
 use crate::{
     agrees_with_the_node_parser::{described, expected, rewritten},
     common,
-    fuzz_bodies::packets,
+    fuzz_bodies::{msgpack_packets, packets},
 };
 
 #[test]
@@ -23,6 +23,56 @@ fn node_decode() {
         }
     });
     node.finish(compare);
+}
+
+#[test]
+#[cfg(feature = "msgpack")]
+#[ignore = "needs Node; `cargo xtask test client` and `cargo xtask fuzz` run it"]
+fn node_msgpack() {
+    let mut node = NodeParser::start('m');
+    run("node_msgpack", 20_000, &msgpack_packets(), |input| {
+        if msgpack::comparable(input) {
+            node.add(input, msgpack::compare);
+        }
+    });
+    node.finish(msgpack::compare);
+}
+
+#[cfg(feature = "msgpack")]
+mod msgpack {
+    use bytes::Bytes;
+    use serde_json::Value as Json;
+    use socketio_parser::{Content, DecodeError};
+
+    use crate::msgpack_agrees_with_the_node_parser::{decode, described, normal};
+
+    pub(super) fn comparable(input: &[u8]) -> bool {
+        // Node's parser allocates as many bytes as such a value announces.
+        !input.contains(&0xc9)
+    }
+
+    pub(super) fn compare(input: &[u8], found: &str) {
+        let found: Json = serde_json::from_str(found).unwrap();
+        let packet = match decode(Bytes::copy_from_slice(input)) {
+            Ok(packet) => packet,
+            Err(DecodeError::MalformedMsgPack) => {
+                let input = input.escape_ascii();
+                return assert!(found["error"].is_string(), "Node's of b\"{input}\": {found}");
+            }
+            // This decoder refuses more: keys other than text and numbers, namespaces without `/`,
+            // negative ids, names of events other than text and numbers, and what exceeds a limit.
+            Err(_) => return,
+        };
+        let mut ours = described(&packet);
+        if let Content::Event { id: Some(id), .. } | Content::Ack { id: Some(id), .. } =
+            packet.content
+        {
+            // JavaScript has no integers beyond 2^53.
+            ours["id"] = id.to_string().parse::<f64>().unwrap().into();
+        }
+        let input = input.escape_ascii();
+        assert_eq!(normal(ours), normal(found), "ours and Node's of b\"{input}\"");
+    }
 }
 
 /// The text of a packet and its attachments, separated by 0x1e.
