@@ -89,7 +89,10 @@ static SUITES: [Suite; 10] = [
         package: "fuzz",
         folder: "interop/fuzz",
         program: &["--test", "clients"],
-        modules: &[("", "tests/clients.rs")],
+        modules: &[
+            ("", "tests/clients/main.rs"),
+            ("webtransport::", "tests/clients/webtransport.rs"),
+        ],
     },
     Suite {
         package: "fuzz",

@@ -1,6 +1,10 @@
 //! A client of a server that sends any bytes, under a paused clock. It must not panic, and must
 //! give up or go on; after it is closed, no task is left.
 
+#[path = "../../../../engineio-server/tests/behaviour/support/certificate.rs"]
+mod certificate;
+mod webtransport;
+
 use std::{
     cell::Cell,
     collections::VecDeque,
@@ -22,7 +26,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-const OPEN: &str = r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":2000,"pingTimeout":2000,"maxPayload":500}"#;
+pub(crate) const OPEN: &str = r#"0{"sid":"a","upgrades":["websocket"],"pingInterval":2000,"pingTimeout":2000,"maxPayload":500}"#;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
 /// `KEY` stands for the accept key of the request.
@@ -30,7 +34,7 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n
 /// The number of connections of a client. The clock stands still as long as a server responds to
 /// each request at once.
 const CONNECTIONS: u32 = 6;
-const POLLS: u32 = 50_000;
+pub(crate) const POLLS: u32 = 50_000;
 
 /// Responses to long-polling requests: heads, cookies, bodies in pieces, refusals.
 #[test]
