@@ -1,8 +1,10 @@
 //! Servers that read arbitrary bytes.
 
+use bytes::Bytes;
 use engineio_parser::websocket::encode;
 use flate2::{Compress, Compression, FlushCompress};
 use fuzz::run;
+use socketio_parser::{Nsp, Parser, Protocol, args, value};
 
 use crate::world::{MASK, UPGRADE, World};
 
@@ -32,7 +34,25 @@ fn server_websocket() {
 fn server_messages() {
     let world = World::new();
     run("server_messages", 600, &message_seeds(), |input| {
-        world.socketio(input);
+        world.socketio(Parser::Json, input);
+    });
+}
+
+/// The messages of a client with the msgpack parser.
+#[test]
+fn server_msgpack() {
+    let world = World::new();
+    run("server_msgpack", 600, &msgpack_seeds(), |input| {
+        world.socketio(Parser::MsgPack, input);
+    });
+}
+
+/// The messages of clients that come back and claim a session.
+#[test]
+fn server_recovery() {
+    let world = World::new();
+    run("server_recovery", 600, &recovery_seeds(), |input| {
+        world.recovery(input);
     });
 }
 
@@ -150,6 +170,45 @@ fn message_seeds() -> Vec<Vec<u8>> {
     seeds.map(<[u8]>::to_vec).into()
 }
 
+fn msgpack_seeds() -> Vec<Vec<u8>> {
+    let (parser, main) = (Parser::MsgPack, Nsp::root());
+    let admin = Nsp::new("/admin").unwrap_or_default();
+    let auth = value!({ "username": "a" });
+    let packets = [
+        parser.encode_connect(Protocol::V5, &main, &()),
+        parser.encode_event(&main, Some(7.into()), "echo", &args!["a", 1.5]),
+        parser.encode_event(&main, None, "echo", &args![Bytes::from_static(b"x")]),
+        parser.encode_connect(Protocol::V5, &admin, &auth),
+        parser.encode_event(&admin, None, "join", &args!["/", "room"]),
+        parser.encode_ack(&main, 0.into(), &args![1]),
+        Ok(parser.encode_disconnect(&main)),
+    ];
+    let packets: Vec<Vec<u8>> = packets
+        .iter()
+        .flatten()
+        .flat_map(|frames| frames.iter().map(|frame| frame.payload().to_vec()))
+        .collect();
+    let alone = packets.iter().map(|packet| [&packets[0], &b"\xfe0"[..], packet].concat());
+    alone.chain([packets.join(&b"\xfe0"[..])]).collect()
+}
+
+fn recovery_seeds() -> Vec<Vec<u8>> {
+    let claim = r#"40{"pid":"PID","offset":"OFF"}"#;
+    let echo = r#"42["echo",1]"#;
+    [
+        format!("40_0{echo}_2{claim}_0{echo}"),
+        format!("40_0{echo}_4{claim}"),
+        format!("40_0{echo}_6{claim}_01"),
+        format!("40_0{echo}_041_2{claim}"),
+        format!("40_2{claim}_2{claim}_0427[\"echo\",{{}}]"),
+        format!("40_040/dynamic-a,_042/dynamic-a,[\"echo\",1]_240/dynamic-a,{}", &claim[2..]),
+        r#"40_0451-["echo",{"_placeholder":true,"num":0}]_1x_240{"pid":"PID","offset":""}"#
+            .to_owned(),
+    ]
+    .map(|text| text.bytes().map(|byte| if byte == b'_' { 0xfe } else { byte }).collect())
+    .into()
+}
+
 /// Otherwise the targets would only reach refusals.
 #[test]
 fn seeds_reach_the_application() {
@@ -160,8 +219,24 @@ fn seeds_reach_the_application() {
     let of_frames: usize =
         frame_seeds().iter().map(|seed| world.engine(&head, seed).messages.len()).sum();
     let acks = message_seeds().into_iter().filter(|seed| {
-        let output = world.socketio(seed).output;
+        let output = world.socketio(Parser::Json, seed).output;
         output[0].windows(4).any(|bytes| bytes == b"437[")
     });
     assert_eq!((of_requests, of_frames, acks.count()), (10, 19, 1));
+    let echoes = msgpack_seeds().into_iter().filter(|seed| {
+        let output = world.socketio(Parser::MsgPack, seed).output;
+        output[0].windows(4).any(|bytes| bytes == b"echo")
+    });
+    assert_eq!(echoes.count(), 3);
+    // A session that is recovered has the same private id again.
+    let recovered = recovery_seeds().into_iter().filter(|seed| {
+        let output = String::from_utf8_lossy(&world.recovery(seed)).into_owned();
+        let mut ids: Vec<_> =
+            output.split("\"pid\":\"").skip(1).filter_map(|rest| rest.get(..20)).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len() < all
+    });
+    assert_eq!(recovered.count(), 3);
 }

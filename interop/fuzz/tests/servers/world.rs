@@ -23,7 +23,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socketio_parser::Parser;
 use socketio_server::{
-    Admin, Data, NamespaceRequest, NamespaceVerdict, Server, ServerConfig, Socket, Values,
+    Admin, Data, NamespaceRequest, NamespaceVerdict, Recovery, Server, ServerConfig, Socket, Values,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -91,11 +91,56 @@ impl World {
 
     /// Sends the input as messages to a server with namespaces and the Admin UI.
     #[allow(clippy::unwrap_used)]
-    pub(crate) fn socketio(&self, input: &[u8]) -> Conversation {
+    pub(crate) fn socketio(&self, parser: Parser, input: &[u8]) -> Conversation {
+        let config = ServerConfig::default().parser(parser);
+        let output = self.application(config, async |io| {
+            Admin::without_authentication().development(true).instrument(io).unwrap();
+            let frames = pieces(input).map(|(kind, piece)| {
+                let text = kind % 2 == 0 && parser == Parser::Json;
+                (0, encode(if text { 0x81 } else { 0x82 }, MASK, piece))
+            });
+            converse(io.engine(), [(0, upgrade())].into_iter().chain(frames)).await
+        });
+        Conversation { messages: Vec::new(), output }
+    }
+
+    /// Sends the input as messages to a server with connection state recovery. The byte before each
+    /// piece selects text or binary, and whether the client connects again first, at once or later. In a
+    /// message, `PID` and `OFF` stand for the private id and the offset that the server sent last.
+    pub(crate) fn recovery(&self, input: &[u8]) -> Vec<u8> {
+        let recovery = Recovery::default().max_disconnection_duration(2 * SHORT);
+        let config = ServerConfig::default().connection_state_recovery(recovery);
+        self.application(config, async |io| {
+            let mut output = Vec::new();
+            let mut stream: Option<DuplexStream> = None;
+            for (kind, piece) in pieces(input) {
+                if kind % 8 >= 2 {
+                    drop(stream.take());
+                    tokio::time::sleep(SHORT * u32::from(kind % 8 / 4)).await;
+                }
+                if stream.is_none() {
+                    let stream = stream.insert(connect(io.engine()));
+                    exchange(stream, &upgrade(), &mut output).await;
+                }
+                let piece = replaced(piece, b"PID", last_string(&output, b"\"pid\":\"", b"\"}"));
+                let piece = replaced(&piece, b"OFF", last_string(&output, b",\"", b"\"]"));
+                let frame = encode(if kind % 2 == 0 { 0x81 } else { 0x82 }, MASK, &piece);
+                if let Some(stream) = &mut stream {
+                    exchange(stream, &frame, &mut output).await;
+                }
+                let _ = io.to("room").emit("news", &1);
+            }
+            drop(stream);
+            within_deadlines(|| io.engine().clients_count() == 0).await;
+            output
+        })
+    }
+
+    /// Runs a server with namespaces and handlers. Afterwards, neither a socket nor a task may be left.
+    #[allow(clippy::unwrap_used)]
+    fn application<T>(&self, server: ServerConfig, clients: impl AsyncFnOnce(&Server) -> T) -> T {
         let output = self.0.block_on(async {
-            let io =
-                Server::with_config(ServerConfig::default().connect_timeout(SHORT).engine(config));
-            Admin::without_authentication().development(true).instrument(&io).unwrap();
+            let io = Server::with_config(server.connect_timeout(SHORT).engine(config));
             io.of_fn(|request: NamespaceRequest| async move {
                 let known = request.name().starts_with("/dynamic-");
                 Ok(if known { NamespaceVerdict::Accept } else { NamespaceVerdict::Pass })
@@ -107,12 +152,7 @@ impl World {
                 socket.emit("echo", &value)?;
                 Ok(value)
             });
-            let head =
-                format!("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n{UPGRADE}\r\n");
-            let frames = pieces(input).map(|(kind, piece)| {
-                (0, encode(if kind % 2 == 0 { 0x81 } else { 0x82 }, MASK, piece))
-            });
-            let output = converse(io.engine(), [(0, head.into())].into_iter().chain(frames)).await;
+            let output = clients(&io).await;
             assert_eq!(io.engine().clients_count(), 0, "a session is left");
             let left = io.of("/").sockets_count() + io.of("/admin").sockets_count();
             assert_eq!(left, 0, "a socket is left");
@@ -121,7 +161,7 @@ impl World {
             output
         });
         self.is_empty();
-        Conversation { messages: Vec::new(), output }
+        output
     }
 
     /// Sends bytes to a Socket.IO server. Returns the arguments of the last event `echo`.
@@ -202,6 +242,25 @@ pub(crate) fn config(config: EngineConfig) -> EngineConfig {
             let id = format!("s{}", ids.fetch_add(1, Relaxed));
             async move { Ok::<_, std::io::Error>(id) }
         })
+}
+
+/// The handshake of a WebSocket of a Socket.IO client.
+fn upgrade() -> Vec<u8> {
+    format!("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n{UPGRADE}\r\n").into()
+}
+
+/// Returns the bytes before the last `after`, from the last `before` on.
+fn last_string<'a>(bytes: &'a [u8], before: &[u8], after: &[u8]) -> &'a [u8] {
+    let last = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).rposition(|it| it == part);
+    let bytes = last(bytes, after).and_then(|at| bytes.get(..at)).unwrap_or_default();
+    last(bytes, before).and_then(|at| bytes.get(at + before.len()..)).unwrap_or_default()
+}
+
+fn replaced(bytes: &[u8], mark: &[u8], by: &[u8]) -> Vec<u8> {
+    match bytes.windows(mark.len()).position(|window| window == mark) {
+        Some(at) => [&bytes[..at], by, &bytes[at + mark.len()..]].concat(),
+        None => bytes.to_vec(),
+    }
 }
 
 /// Waits until the condition holds, at most until all deadlines have passed.
