@@ -56,7 +56,7 @@ fn compare_parsers(world: &World, input: &[u8]) -> Option<()> {
         let bytes = if polling {
             let body = payload::encode(Revision::V4, true, &frames);
             let [open, post, _] =
-                requests("/socket.io/", "EIO=4&transport=polling", "text/plain", &body.body);
+                requests("/socket.io/", "EIO=4&transport=polling", "s0", "text/plain", &body.body);
             vec![(0, open), (1, post)]
         } else {
             vec![(0, upgrade("/socket.io/")), (0, client_frames(&frames))]
@@ -93,11 +93,15 @@ fn transports() {
     run("transports", 300, &seeds.map(<[u8]>::to_vec), |input| compare(&world, input));
 }
 
+/// More messages of an input only take longer.
+const MAX_MESSAGES: usize = 64;
+
 fn compare(world: &World, input: &[u8]) {
     let messages: Vec<PacketData> = input
         .get(..MAX_PAYLOAD / 4)
         .unwrap_or(input)
         .split(|byte| *byte == 0x1e)
+        .take(MAX_MESSAGES)
         .map(|message| match str::from_utf8(message) {
             Ok(text) => PacketData::Text(text.into()),
             Err(_) => PacketData::Binary(Bytes::copy_from_slice(message)),
@@ -110,43 +114,46 @@ fn compare(world: &World, input: &[u8]) {
             PacketData::Binary(data) => Frame::binary(data.clone()),
         })
         .collect();
+    let mut conversations = Vec::new();
+    let mut bodies = Vec::new();
     for (revision, b64) in [(Revision::V4, true), (Revision::V3, true), (Revision::V3, false)] {
         let eio = if revision == Revision::V4 { 4 } else { 3 };
         let body = payload::encode(revision, b64, &frames);
         let kind = if body.binary { "application/octet-stream" } else { "text/plain" };
         let query = format!("EIO={eio}&transport=polling{}", if b64 { "&b64=1" } else { "" });
-        let found = poll(world, &query, kind, &body.body);
-        assert_eq!(found.0, messages, "{query}");
-        let echoes = payload::decode(revision, found.1.into(), body.binary).flatten();
+        let sid = format!("s{}", bodies.len());
+        let [open, post, get] = requests("/engine.io/", &query, &sid, kind, &body.body);
+        // The responses to the first two go to another connection, so that only the last one is read.
+        conversations.push(vec![(0, open), (0, post), (1, get)]);
+        bodies.push((revision, body.binary, query));
+    }
+    conversations.push(vec![(0, upgrade("/engine.io/")), (0, client_frames(&frames))]);
+    let mut found = world.conversations(conversations);
+    let websocket = found.pop().unwrap_or_default();
+    for ((revision, binary, query), found) in bodies.into_iter().zip(found) {
+        assert_eq!(found.messages, messages, "{query}");
+        let body = Bytes::copy_from_slice(after_head(&found.output[1]));
+        let echoes = payload::decode(revision, body, binary).flatten();
         let echoes: Vec<_> = echoes
             .filter(|packet| packet.kind == PacketType::Message)
             .map(|packet| packet.data)
             .collect();
         assert_eq!(echoes, messages, "{query}");
     }
-    let found = websocket(world, &frames);
-    assert_eq!(found.0, messages, "WebSocket");
-    assert_eq!(found.1, messages, "WebSocket");
+    assert_eq!(websocket.messages, messages, "WebSocket");
+    assert_eq!(echoes(&websocket.output[0]), messages, "WebSocket");
 }
 
-/// Returns the messages that the application received, and the body of the response to a poll.
-fn poll(world: &World, query: &str, kind: &str, body: &[u8]) -> (Vec<PacketData>, Vec<u8>) {
-    let [open, post, get] = requests("/engine.io/", query, kind, body);
-    // The server's responses go to other connections, so that only the last one is read here. The
-    // bytes of the body must not be taken for marks.
-    let mut found = world.bytes([(0, open), (1, post), (2, get)]);
-    let output = std::mem::take(&mut found.output[2]);
-    let at = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map_or(output.len(), |at| at + 4);
-    (found.messages, output[at..].to_vec())
+/// Returns what follows the head of the first response.
+fn after_head(output: &[u8]) -> &[u8] {
+    let end = output.windows(4).position(|window| window == b"\r\n\r\n");
+    end.map_or(&[], |end| &output[end + 4..])
 }
 
 /// The requests that open a session, send a body, and poll.
-fn requests(path: &str, query: &str, kind: &str, body: &[u8]) -> [Vec<u8>; 3] {
+fn requests(path: &str, query: &str, sid: &str, kind: &str, body: &[u8]) -> [Vec<u8>; 3] {
     let get = |query: &str| format!("GET {path}?{query} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
-    let session = format!("{query}&sid=s0");
+    let session = format!("{query}&sid={sid}");
     let post = format!(
         "POST {path}?{session} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -163,16 +170,10 @@ fn client_frames(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flat_map(|frame| encode(first(frame), MASK, &frame.payload())).collect()
 }
 
-fn websocket(world: &World, frames: &[Frame]) -> (Vec<PacketData>, Vec<PacketData>) {
-    let found = world.bytes([(0, upgrade("/engine.io/")), (0, client_frames(frames))]);
-    let mut output = &found.output[0][..];
-    let at = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map_or(output.len(), |at| at + 4);
-    output = &output[at..];
+/// Returns the messages in the output of a WebSocket.
+fn echoes(output: &[u8]) -> Vec<PacketData> {
     let mut decoder = Decoder::of_server(usize::MAX);
-    let mut bytes = output.to_vec();
+    let mut bytes = after_head(output).to_vec();
     let mut rest = &mut bytes[..];
     let mut echoes = Vec::new();
     while let Ok(Decoded::Incoming(incoming)) = decoder.decode(&mut rest) {
@@ -186,5 +187,5 @@ fn websocket(world: &World, frames: &[Frame]) -> (Vec<PacketData>, Vec<PacketDat
             _ => {}
         }
     }
-    (found.messages, echoes)
+    echoes
 }

@@ -72,21 +72,36 @@ impl World {
     }
 
     /// Writes bytes to connections to an engine that echoes.
-    pub(crate) fn bytes(&self, bytes: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Conversation {
+    fn bytes(&self, bytes: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Conversation {
+        self.conversations([bytes]).pop().unwrap_or_default()
+    }
+
+    /// Holds conversations one after another with one engine that echoes. Writes bytes to connections.
+    pub(crate) fn conversations<T: IntoIterator<Item = (usize, Vec<u8>)>>(
+        &self,
+        conversations: impl IntoIterator<Item = T>,
+    ) -> Vec<Conversation> {
         let messages = Arc::new(Mutex::new(Vec::new()));
-        let output = self.0.block_on(async {
+        let taken = || {
+            messages.lock().map(|mut messages| std::mem::take(&mut *messages)).unwrap_or_default()
+        };
+        let found = self.0.block_on(async {
             let messages = messages.clone();
             let engine = Engine::new(config(EngineConfig::default()), move |connection| {
                 PollLimit::new(POLLS, echo(connection, messages.clone()))
             });
-            let output = converse(&engine, bytes).await;
+            let mut found = Vec::new();
+            for bytes in conversations {
+                let output = exchange_all(&engine, bytes).await;
+                found.push(Conversation { messages: taken(), output });
+            }
+            within_deadlines(|| engine.clients_count() == 0).await;
             assert_eq!(engine.clients_count(), 0, "a session is left");
             engine.close();
-            output
+            found
         });
         self.is_empty();
-        let messages = messages.lock().map(|mut it| std::mem::take(&mut *it)).unwrap_or_default();
-        Conversation { messages, output }
+        found
     }
 
     /// Sends the input as messages to a server with namespaces and the Admin UI.
@@ -277,14 +292,22 @@ async fn converse(
     engine: &Engine,
     bytes: impl IntoIterator<Item = (usize, Vec<u8>)>,
 ) -> [Vec<u8>; 3] {
+    let output = exchange_all(engine, bytes).await;
+    within_deadlines(|| engine.clients_count() == 0).await;
+    output
+}
+
+/// Writes bytes to connections, then closes them. Returns what the server sent.
+async fn exchange_all(
+    engine: &Engine,
+    bytes: impl IntoIterator<Item = (usize, Vec<u8>)>,
+) -> [Vec<u8>; 3] {
     let mut connections: [Option<DuplexStream>; 3] = [None, None, None];
     let mut output: [Vec<u8>; 3] = Default::default();
     for (connection, bytes) in bytes {
         let stream = connections[connection].get_or_insert_with(|| connect(engine));
         exchange(stream, &bytes, &mut output[connection]).await;
     }
-    drop(connections);
-    within_deadlines(|| engine.clients_count() == 0).await;
     output
 }
 
