@@ -168,7 +168,7 @@ fn is_gone(error: &jetstream::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// Mutated entries. A session that is accepted survives encoding.
+    /// Mutated entries, and offsets of clients. What is accepted survives encoding.
     #[test]
     fn nats_session() {
         let (limits, ttl) = (ClusterLimits::default(), Duration::from_secs(60));
@@ -185,7 +185,10 @@ mod tests {
         // The highest possible time, so that the seed does not expire.
         let seed = [&[0xff; 8][..], &session.to_msgpack()].concat();
         assert_eq!(unpack(&seed, &limits).unwrap().unwrap(), session);
-        fuzz::run("nats_session", 5000, &[seed], |input| {
+        fuzz::run("nats_session", 5000, &[seed, b"k3x9-1z-1z141z3".to_vec()], |input| {
+            if let Some(offset) = str::from_utf8(input).ok().and_then(EntryOffset::parse) {
+                assert_eq!(EntryOffset::parse(&offset.to_string()), Some(offset));
+            }
             if let Ok(Some(session)) = unpack(input, &limits) {
                 let again = unpack(&pack(&session.to_msgpack(), ttl), &limits);
                 assert!(again.is_ok_and(|again| again.is_some_and(|it| it.pid == session.pid)));

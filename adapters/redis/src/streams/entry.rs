@@ -346,11 +346,16 @@ mod tests {
                 .flat_map(|(value, name)| [&[0xfe, name], value.as_bytes()].concat())
                 .collect::<Vec<_>>()
         });
+        // An offset of a client.
+        let seeds = [&seeds[..], &[b"1526919030474-55".to_vec()]].concat();
         fuzz::run("redis_entry", 5000, &seeds, |input| {
             let fields = fuzz::pieces(input).flat_map(|(kind, piece)| {
                 let name = NAMES.get(usize::from(kind)).map_or("other", |name| name);
                 [text(name.as_bytes()), text(piece)]
             });
+            if let Some(id) = str::from_utf8(input).ok().and_then(StreamId::parse) {
+                assert_eq!(StreamId::parse(&id.to_string()), Some(id));
+            }
             let Ok(message) = entry(fields.collect()).message(&limits) else { return };
             for only_plaintext in [false, true] {
                 let written = append("s", 10, only_plaintext, &message, &limits).unwrap();
