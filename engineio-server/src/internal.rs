@@ -1,10 +1,14 @@
 //! Internals for `socketio-server` and the simulation. Not part of the public API: most users would
 //! misuse it, and it may change in any release.
 
-use std::{sync::Arc, task::Waker, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Waker,
+    time::Duration,
+};
 
 use crate::{
-    Engine, EngineConfig, Handle, Stats, TurnLimits,
+    Engine, EngineConfig, Handle, Stats, Transport, TurnLimits,
     shared::{Queued, wake},
 };
 pub use crate::{
@@ -71,7 +75,12 @@ pub fn send_message<'a>(
     message: OutgoingMessage<'a>,
     send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    handle.send_message(message, send)
+    let message = prepared(message);
+    let result = send_with(handle, |session| send(session, message));
+    if let Err(Refusal::Full) = result {
+        handle.0.counters.refused.queue_full.one();
+    }
+    result
 }
 
 /// Runs `send` under the lock of a session, and then wakes the task that writes to the client. For
@@ -79,14 +88,26 @@ pub fn send_message<'a>(
 /// use a handle.
 #[inline]
 pub fn send_with<R>(handle: &Handle, send: impl FnOnce(&mut Session) -> R) -> R {
-    handle.send_with(send)
+    let (result, waker) = queue_with(handle, send);
+    wake(waker);
+    result
 }
 
 /// Like [`send_with`], but returns the waker instead of waking it. The frames may stay queued until
 /// the caller wakes it. For callers that send to many sessions under their own lock and wake
 /// afterwards.
+#[inline]
 pub fn queue_with<R>(handle: &Handle, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
-    handle.queue_with(send)
+    let mut state = handle.0.lock();
+    let result = send(&mut state.session);
+    if !state.session.has_room() {
+        handle.0.crowded.store(true, Relaxed);
+    }
+    let waker = match state.session.transport() {
+        Transport::Polling => state.poll_to_wake(),
+        _ => state.driver.take(),
+    };
+    (result, waker)
 }
 
 /// Returns whether the session accepts messages: it is neither closed nor closing.

@@ -3,10 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::{Poll, Waker},
     time::Instant,
 };
@@ -20,6 +17,7 @@ use engineio_parser::{
 
 use crate::{
     handshake::Handshake,
+    internal::send_with,
     stats::Counters,
     sync::{Mutex, MutexGuard, lock},
     transport::{MessageTransport, jsonp::Jsonp},
@@ -330,45 +328,11 @@ impl Handle {
     /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
         let message = prepared(frames.into());
-        let result = self.send_with(|session| session.send_message(message));
+        let result = send_with(self, |session| session.send_message(message));
         if matches!(result, Err(SendError::Full(_))) {
             self.0.counters.refused.queue_full.one();
         }
         result
-    }
-
-    /// See [`internal::send_message`](crate::internal::send_message).
-    #[inline]
-    pub(crate) fn send_message<'a>(
-        &self,
-        message: OutgoingMessage<'a>,
-        send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        let message = prepared(message);
-        let result = self.send_with(|session| send(session, message));
-        if let Err(Refusal::Full) = result {
-            self.0.counters.refused.queue_full.one();
-        }
-        result
-    }
-
-    /// See [`internal::send_with`](crate::internal::send_with).
-    #[inline]
-    pub(crate) fn send_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> R {
-        let (result, waker) = self.queue_with(send);
-        wake(waker);
-        result
-    }
-
-    /// See [`internal::queue_with`](crate::internal::queue_with).
-    #[inline]
-    pub(crate) fn queue_with<R>(&self, send: impl FnOnce(&mut Session) -> R) -> (R, Option<Waker>) {
-        let mut state = self.0.lock();
-        let result = send(&mut state.session);
-        if !state.session.has_room() {
-            self.0.crowded.store(true, Relaxed);
-        }
-        (result, state.sender_to_wake())
     }
 
     /// Queues messages only if [at least half of the queue is free](Self::has_room). For acks and
@@ -378,13 +342,13 @@ impl Handle {
     ///
     /// Returns the frames if more than half of the queue is full or the session is closed.
     pub fn send_if_room(&self, frames: Frames) -> Result<(), SendError> {
-        self.send_with(|session| session.send_if_room(frames))
+        send_with(self, |session| session.send_if_room(frames))
     }
 
     /// Queues messages only if the transport can send them at once. Returns whether they were
     /// queued. For messages that are worthless later.
     pub fn send_volatile(&self, frames: Frames) -> bool {
-        self.send_with(|session| session.send_volatile(frames))
+        send_with(self, |session| session.send_volatile(frames))
     }
 
     /// Waits until at least half of the outgoing queue is free or the session is closed.
@@ -416,17 +380,6 @@ impl Handle {
     /// for at most 30 s, or dropped.
     pub fn close(&self, unsent: Unsent) {
         self.0.with(|state| state.session.close(now(), CloseReason::ForcedClose, unsent));
-    }
-}
-
-impl State {
-    #[inline]
-    pub(crate) fn sender_to_wake(&mut self) -> Option<Waker> {
-        if self.session.transport() == Transport::Polling {
-            self.poll_to_wake()
-        } else {
-            self.driver.take()
-        }
     }
 }
 

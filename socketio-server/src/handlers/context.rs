@@ -99,7 +99,7 @@ macro_rules! contexts {
 
             fn destination(&self) -> EventReply {
                 let $this = self;
-                EventReply::new($responder)
+                EventReply { responder: $responder, waiting: None }
             }
         }
 
@@ -169,12 +169,6 @@ pub struct EventReply {
     responder: Option<Responder>,
     /// The ack, if it has to wait.
     waiting: Option<Box<WaitingAck>>,
-}
-
-impl EventReply {
-    fn new(responder: Option<Responder>) -> Self {
-        Self { responder, waiting: None }
-    }
 }
 
 impl Reply for EventReply {

@@ -225,7 +225,7 @@ impl WebSocket {
     /// See [`MessageTransport::unread`](super::MessageTransport::unread).
     #[inline]
     pub(crate) fn unread(&self) -> usize {
-        self.undecoded.as_ref().map_or(0, |undecoded| undecoded.len()) + self.reader.stored()
+        self.undecoded.as_ref().map_or(0, |it| it.len()) + self.reader.decoder.stored()
     }
 
     /// See [`MessageTransport::is_full`](super::MessageTransport::is_full).

@@ -16,7 +16,7 @@ use crate::{
 /// Decodes the frames of a client.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     inflate: Option<Box<Inflate>>,
 }
 
@@ -26,12 +26,6 @@ impl Reader {
         let decoder = Decoder::of_client(max_payload).max_fragments(max_fragments);
         let decoder = if inflate.is_some() { decoder.accept_compressed() } else { decoder };
         Self { decoder, inflate: inflate.map(Box::new) }
-    }
-
-    /// Returns the bytes of the incomplete message.
-    #[inline]
-    pub(crate) fn stored(&self) -> usize {
-        self.decoder.stored()
     }
 
     /// Decodes bytes and reports every message that they complete, until the turn is over. Returns
