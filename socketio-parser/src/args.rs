@@ -145,8 +145,8 @@ impl Args {
         self.text.get(self.list..).unwrap_or_default()
     }
 
-    /// Creates a deserializer at the first argument, or at the list's `]`. Returns `None` if there
-    /// is no list.
+    /// Creates a deserializer at the first argument, or at the list's `]`. Returns `None` if the
+    /// packet has no list.
     pub(crate) fn deserializer(&self) -> Option<JsonDeserializer<'_>> {
         let first = self.first.checked_sub(self.list)?;
         let list = Some(self.list_text()).filter(|list| !list.is_empty())?;
@@ -220,7 +220,7 @@ impl Args {
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         let mut scanner = Scanner::new(&text, list, limits.max_depth);
-        let scanned = scan(&mut scanner, event);
+        let scanned = scanner.list(event);
         let (name, first, end) = scanned.ok_or_else(|| scanner.error())?;
         let (event, name) = match name {
             Some(name) => event_name(&text, name, limits)?,
@@ -231,19 +231,6 @@ impl Args {
         }
         Ok(Self { text, list, event, first, name, attachments: None })
     }
-}
-
-/// Scans a list. Returns the name of its event, the position of its first argument, and its end.
-#[inline]
-fn scan(scanner: &mut Scanner<'_>, event: bool) -> Option<(Option<EventName>, usize, usize)> {
-    scanner.open_list()?;
-    let name = if event { Some(scanner.event_name()?) } else { None };
-    let at_item = if event { scanner.comma() } else { !scanner.at(b']') };
-    let first = scanner.next_pos();
-    scanner.run(at_item)?;
-    let end = scanner.pos();
-    scanner.end()?;
-    Some((name, first, end))
 }
 
 /// Checks the name of an event. Returns its position, or the name itself if its text differs.

@@ -82,7 +82,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks that only white space follows.
-    pub(crate) fn end(&mut self) -> Option<()> {
+    fn end(&mut self) -> Option<()> {
         self.peek().is_none().then_some(())
     }
 
@@ -98,16 +98,27 @@ impl<'a> Scanner<'a> {
         Some(escaped)
     }
 
-    /// Opens the argument list. [`run`](Self::run) scans the rest of it.
-    pub(crate) fn open_list(&mut self) -> Option<()> {
+    /// Scans a list of arguments. Returns the name of its event, the position of its first argument,
+    /// and its end.
+    #[inline]
+    pub(crate) fn list(&mut self, event: bool) -> Option<(Option<EventName>, usize, usize)> {
         self.skip(b'[')?;
         self.depth = 1;
-        (self.depth < self.max_depth).then_some(())
+        if self.depth >= self.max_depth {
+            return None;
+        }
+        let name = if event { Some(self.event_name()?) } else { None };
+        let at_item = if event { self.comma() } else { !self.at(b']') };
+        let first = self.next_pos();
+        self.run(at_item)?;
+        let end = self.pos;
+        self.end()?;
+        Some((name, first, end))
     }
 
     /// Scans the name of an event, which is the first item of its list.
     #[inline]
-    pub(crate) fn event_name(&mut self) -> Option<EventName> {
+    fn event_name(&mut self) -> Option<EventName> {
         let start = self.next_pos();
         match self.bytes.get(start)? {
             b'"' => {
@@ -130,7 +141,7 @@ impl<'a> Scanner<'a> {
     /// Begins at the start of a value if `at_value` is set, else at the end of one.
     ///
     /// The state is in local variables, so that it can stay in registers.
-    pub(crate) fn run(&mut self, mut at_value: bool) -> Option<()> {
+    fn run(&mut self, mut at_value: bool) -> Option<()> {
         let Self { bytes, mut pos, mut objects, mut depth, max_depth } = *self;
         loop {
             if at_value {
