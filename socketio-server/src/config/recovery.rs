@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use engineio_server::Queued;
+
 /// Options of connection state recovery. See [`ServerConfig::connection_state_recovery`].
 ///
 /// A client that lost its connection may return to its session, unless either side has disconnected
@@ -67,7 +69,7 @@ pub struct Recovery {
     pub(crate) max_packets: usize,
     pub(crate) max_bytes: usize,
     pub(crate) max_sessions: usize,
-    pub(crate) max_reliable: (usize, usize),
+    pub(crate) max_reliable: Queued,
     pub(crate) crash_safe: bool,
     pub(crate) max_failed_claims: u32,
 }
@@ -81,7 +83,7 @@ impl Default for Recovery {
             max_packets: 10_000,
             max_bytes: 16 << 20,
             max_sessions: 10_000,
-            max_reliable: (256, 1 << 20),
+            max_reliable: Queued { packets: 256, bytes: 1 << 20 },
             crash_safe: false,
             max_failed_claims: 256,
         }
@@ -225,7 +227,7 @@ impl Recovery {
     /// let recovery = Recovery::default().max_reliable_packets(64);
     /// ```
     pub fn max_reliable_packets(mut self, packets: usize) -> Self {
-        self.max_reliable.0 = packets;
+        self.max_reliable.packets = packets;
         self
     }
 
@@ -239,7 +241,7 @@ impl Recovery {
     /// let recovery = Recovery::default().max_reliable_bytes(64 * 1024);
     /// ```
     pub fn max_reliable_bytes(mut self, bytes: usize) -> Self {
-        self.max_reliable.1 = bytes;
+        self.max_reliable.bytes = bytes;
         self
     }
 }

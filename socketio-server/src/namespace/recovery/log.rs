@@ -61,8 +61,8 @@ pub(crate) struct RecoveryLog {
     skip_middlewares: bool,
     /// Maximum number of packets and bytes that can be queued for a client at once.
     max_queued: (usize, usize),
-    /// Maximum number of packets and bytes of reliable events that may be pending per socket.
-    max_reliable: (usize, usize),
+    /// Maximum number and size of the reliable events that may be pending per socket.
+    max_reliable: engineio_server::Queued,
     /// Whether the task that removes expired entries is running.
     expiring: AtomicBool,
     /// Notified when an entry expires earlier than the entry that the task waits for.
@@ -130,7 +130,7 @@ impl RecoveryLog {
         self.max_queued
     }
 
-    pub(crate) fn max_reliable(&self) -> (usize, usize) {
+    pub(crate) fn max_reliable(&self) -> engineio_server::Queued {
         self.max_reliable
     }
 

@@ -253,17 +253,17 @@ pub(crate) struct Outstanding {
 }
 
 impl Outstanding {
-    /// Counts an event until the returned share is dropped. Returns `None` if that would exceed
-    /// `max` packets or bytes.
+    /// Counts an event until the returned share is dropped. Returns `None` if there would be more
+    /// events or bytes than `max`.
     pub(crate) fn admit(
         self: &Arc<Self>,
         bytes: usize,
-        max: (usize, usize),
+        max: engineio_server::Queued,
     ) -> Option<OutstandingShare> {
         let add = |counter: &AtomicUsize, n| counter.fetch_add(n, Ordering::AcqRel) + n;
         let share = OutstandingShare { outstanding: self.clone(), bytes };
-        let now = (add(&self.packets, 1), add(&self.bytes, bytes));
-        (now.0 <= max.0 && now.1 <= max.1).then_some(share)
+        let (packets, bytes) = (add(&self.packets, 1), add(&self.bytes, bytes));
+        (packets <= max.packets && bytes <= max.bytes).then_some(share)
     }
 }
 
