@@ -122,7 +122,7 @@ fn check_by_msgpack(nsp: &Nsp, args: &Args) {
 
 /// Compares numbers as JavaScript does, which has a single type of number.
 #[cfg(feature = "msgpack")]
-fn as_f64(value: Value) -> Value {
+pub fn as_f64(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().into(),
         Value::Array(items) => Value::Array(items.into_iter().map(as_f64).collect()),

@@ -9,7 +9,7 @@ use engineio_parser::{
     websocket::{Decoded, Decoder, Incoming, Message, encode},
 };
 use fuzz::run;
-use socketio_parser::{Content, Limits, Nsp, Parser, Protocol, Value};
+use socketio_parser::{Content, Limits, Nsp, Parser, Protocol, Value, fuzzing::as_f64};
 
 use crate::world::{MASK, MAX_PAYLOAD, UPGRADE, World};
 
@@ -65,18 +65,6 @@ fn compare_parsers(world: &World, input: &[u8]) -> Option<()> {
         assert_eq!(values.as_ref(), Some(&sent), "{parser:?}, polling {polling}");
     }
     Some(())
-}
-
-/// Compares numbers as JavaScript does, which has a single type of number.
-fn as_f64(value: Value) -> Value {
-    match value {
-        Value::Number(number) => number.as_f64().into(),
-        Value::Array(items) => Value::Array(items.into_iter().map(as_f64).collect()),
-        Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(key, item)| (key, as_f64(item))).collect())
-        }
-        other => other,
-    }
 }
 
 /// Sends the messages of the input, separated by 0x1e, over long-polling of both revisions, with
