@@ -467,7 +467,7 @@ mod tests {
         let is_short =
             |bytes: &Vec<u8>| decoder().decode_text(&mut &mut bytes.clone()[..]).is_some();
         assert!(texts.iter().all(is_short));
-        // The rest of a message, of a frame or of a header is no whole text frame.
+        // The rest of a message, of a frame or of a header is not a whole text frame.
         for begun in [masked(0x01, b"a"), masked(TEXT, b"abc")[..8].to_vec(), vec![TEXT]] {
             let mut decoder = decoder();
             assert!(!matches!(
