@@ -308,7 +308,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares() {
         data: socketio_server::Value::Null,
         owner: None,
         epoch: 0,
-        volatile: None,
+        former_nodes: Vec::new(),
     };
     let minute = Duration::from_secs(60);
     store.persist(of_node("first"), minute).await.unwrap();
@@ -342,7 +342,7 @@ async fn a_session_without_a_namespace_passes_the_middlewares_after_each_loss() 
         data: socketio_server::Value::Null,
         owner: None,
         epoch: 0,
-        volatile: None,
+        former_nodes: Vec::new(),
     };
     store.persist(session, Duration::from_secs(60)).await.unwrap();
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
