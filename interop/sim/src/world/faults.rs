@@ -168,7 +168,7 @@ impl World {
         // events are published. The others get each event from the log.
         let has_joined =
             |nsp: &&str| self.engine.as_ref().is_some_and(|it| it.has_member(&access, nsp));
-        let all_joined = NAMESPACES.iter().chain(&RETRIED).all(|nsp| has_joined(nsp));
+        let all_joined = NAMESPACES.iter().chain(&RETRIED).all(has_joined);
         let first_nsp = if all_joined { topics::FIRST } else { 0 };
         self.ledger.begin_losses(Some(node), first_nsp);
         self.later.push((Instant::now() + time, Later::Respond(node, first_nsp, access)));
