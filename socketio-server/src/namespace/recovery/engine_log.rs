@@ -36,7 +36,7 @@ use crate::{
         },
     },
     socket::{inner::SocketInner, stored::Stored},
-    sync::{Mutex, atomic::AtomicBool},
+    sync::{Mutex, atomic::AtomicBool, lock},
     time::now,
 };
 
@@ -277,7 +277,10 @@ impl EngineLog {
         rooms: &HashSet<Room>,
         socket: &ReturningSocket,
     ) -> Result<bool, AdapterError> {
-        let mut end = from;
+        let is_before = |offset: &Offset| store.is_after(&from, offset);
+        // Another node may have sent the client events of this node that are still unconfirmed here.
+        let last = self.position_before_unconfirmed_events().filter(is_before);
+        let mut end = last.unwrap_or_else(|| from.clone());
         loop {
             let page = store.missed(&end, PAGE).await?;
             end = page.end;
@@ -286,10 +289,13 @@ impl EngineLog {
                 // Volatile events have other numbers.
                 let number = missed.seq.filter(|_| !missed.selection.flags.volatile);
                 let number = number.map(|number| (&missed.uid, number));
-                let was_ahead = number.is_some_and(|number| ahead.contains(number));
-                number.into_iter().for_each(|number| ahead.returned(number));
                 let own = number.filter(|(node, _)| *node == self.membership.uid());
                 read = own.map(|(_, number)| number).or(read);
+                if !store.is_after(&missed.offset, &from) {
+                    continue;
+                }
+                let was_ahead = number.is_some_and(|number| ahead.contains(number));
+                number.into_iter().for_each(|number| ahead.returned(number));
                 if !was_ahead && is_for(missed, rooms) {
                     frames.extend(encode(namespace, missed, &ahead.offset(&missed.offset)));
                 }
@@ -302,7 +308,8 @@ impl EngineLog {
                 state.had.get_or_insert_default().read = read;
             }
             let CatchUp::HeldBack(backlog) = &mut state.catch_up else { return Ok(false) };
-            if !backlog.add_missed(frames, end.clone(), self.log.max_queued()) {
+            let sent_up_to = if is_before(&end) { &from } else { &end };
+            if !backlog.add_missed(frames, sent_up_to.clone(), self.log.max_queued()) {
                 return Ok(false);
             }
             if !page.has_more {
@@ -312,6 +319,13 @@ impl EngineLog {
                 return Ok(true);
             }
         }
+    }
+
+    /// Returns the position up to which this node has delivered the log, if it may deliver events
+    /// of its own without the log that are after this position.
+    fn position_before_unconfirmed_events(&self) -> Option<Offset> {
+        let unconfirmed = self.membership.order().has_unconfirmed_events();
+        unconfirmed.then(|| lock(&self.position).last.clone()).flatten()
     }
 
     /// Returns the session of a socket for the store, with this node as its owner if it is there.

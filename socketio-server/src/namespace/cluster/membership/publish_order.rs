@@ -209,6 +209,13 @@ impl PublishOrder {
         let _: Result<(), _> = delivered.await;
     }
 
+    /// Returns whether this node may still deliver events without the log that the engine may have
+    /// logged.
+    pub(crate) fn has_unconfirmed_events(&self) -> bool {
+        let state = lock(&self.state);
+        state.events > 0 || state.publishing.is_some() || !state.in_doubt.is_empty()
+    }
+
     /// Records that an event is about to be published.
     pub(super) fn begin_publishing(&self, number: u64, event: Message) {
         lock(&self.state).publishing = Some(Publishing { number, event: Some(event) });
