@@ -160,6 +160,14 @@ pub(super) struct LogPosition {
     pub(super) ahead: EventsAhead,
 }
 
+impl LogPosition {
+    /// Records that the log has returned an event.
+    pub(super) fn returned(&mut self, offset: &Offset, number: Option<EventNumber<'_>>) {
+        self.last = Some(offset.clone());
+        number.into_iter().for_each(|number| self.ahead.returned(number));
+    }
+}
+
 /// An event that is delivered without the log.
 #[derive(Clone, Copy)]
 pub(crate) struct UnloggedEvent<'a> {

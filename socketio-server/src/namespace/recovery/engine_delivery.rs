@@ -30,10 +30,7 @@ impl EngineLog {
         frames: &Frames,
         encode: &dyn Fn(&str) -> Option<Frames>,
     ) -> Vec<Arc<SocketInner>> {
-        let note = |position: &mut LogPosition| {
-            position.last = Some(offset.clone());
-            number.into_iter().for_each(|number| position.ahead.returned(number));
-        };
+        let note = |position: &mut LogPosition| position.returned(offset, number);
         let prepare = |position: &LogPosition, state: &mut DeliveryState| {
             if number.is_some_and(|number| state.returned(number, self.membership().uid())) {
                 return None;
@@ -82,8 +79,9 @@ impl EngineLog {
     }
 
     /// Records that the log has returned an event of this node that was delivered before.
-    pub(crate) fn returned(&self, number: EventNumber<'_>) {
-        lock(&self.position).ahead.returned(number);
+    pub(crate) fn returned(&self, offset: &Offset, number: EventNumber<'_>) {
+        let _log = self.log().lock();
+        lock(&self.position).returned(offset, Some(number));
     }
 
     /// Queues an event for its recipients in the order of delivery. `prepare` returns what to queue

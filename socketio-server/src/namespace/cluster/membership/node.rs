@@ -428,7 +428,7 @@ impl Node {
             deliver_logged(namespace, &member.uid, event, (offset, Some(number)));
             order.finish(number);
         } else if let Some(engine) = namespace.0.delivery.engine_log() {
-            engine.returned((&member.uid, number));
+            engine.returned(offset, (&member.uid, number));
         }
     }
 
