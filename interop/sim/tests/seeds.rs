@@ -79,6 +79,12 @@ fn a_node_that_joins_twice_leaves_no_gap() {
     assert_eq!(violations([35_004], Options::default()), [""; 0]);
 }
 
+/// The client has got the events on another node, or ahead of the log.
+#[test]
+fn an_event_that_the_log_returns_late_reaches_no_client_twice() {
+    assert_eq!(violations([201_653, 212_145, 218_213], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);

@@ -249,3 +249,71 @@ async fn a_volatile_event_is_not_repeated_after_a_second_return() {
     client.expect(r#"42["volatile",2]"#).await;
     client.fence().await;
 }
+
+/// The client got the event on another node. It returns to the node that does not know that the
+/// engine has logged the event.
+#[tokio::test]
+async fn an_unconfirmed_event_that_a_client_got_on_another_node_is_not_delivered_again() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let node = Node::with(engine.clone(), Recovery::default(), patient()).await;
+    let mut other = Node::of(&cluster).await;
+    let (mut client, _, pid, _) = other.client_with_offset().await;
+    // The node has delivered the log up to this event.
+    other.settle().await;
+    held.hold();
+    engine.set(Trouble::NoAnswer);
+    node.server.io.emit("unconfirmed", &1).unwrap();
+    let (unconfirmed, offset) = client.recorded().await;
+    assert_eq!(unconfirmed, json!(["unconfirmed", 1]));
+    until(|| node.server.io.stats().cluster.lost == 1).await;
+    other.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    let mut client = node.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    engine.set(Trouble::NotConnected);
+    node.server.io.emit("last", &2).unwrap();
+    assert_eq!(event(&mut client).await.0, json!(["last", 2]));
+    client.fence().await;
+    held.release();
+    client.fence().await;
+}
+
+/// The log returns an event that its node has delivered before, and the client gets an event ahead
+/// of the log after that.
+#[tokio::test]
+async fn an_event_that_the_log_returned_late_is_not_repeated_on_another_node() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let mut node = Node::with(engine.clone(), Recovery::default(), patient()).await;
+    let other = Node::of(&cluster).await;
+    let (mut client, _, pid, _) = node.client_with_offset().await;
+    let mut offset = String::new();
+    for (trouble, n) in [(Trouble::None, 1), (Trouble::NoAnswer, 3)] {
+        held.hold();
+        engine.set(trouble);
+        let published = || {
+            let stats = node.server.io.stats().cluster;
+            stats.sent + stats.lost
+        };
+        let before = published();
+        node.server.io.emit("late", &n).unwrap();
+        until(|| held.len() == 1 && published() > before).await;
+        engine.set(Trouble::NotConnected);
+        node.server.io.emit("refused", &(n + 1)).unwrap();
+        let (late, at) = event(&mut client).await;
+        assert_eq!(late, json!(["late", n]));
+        offset = at.unwrap();
+        assert_eq!(event(&mut client).await, (json!(["refused", n + 1]), None));
+        if n == 1 {
+            held.release();
+        }
+    }
+    node.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    let mut client = other.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    client.fence().await;
+}
