@@ -287,7 +287,8 @@ async fn an_event_that_the_log_returned_late_is_not_repeated_on_another_node() {
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let engine = Troubled::new(&cluster);
-    let mut node = Node::with(engine.clone(), Recovery::default(), patient()).await;
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
+    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
     let other = Node::of(&cluster).await;
     let (mut client, _, pid, _) = node.client_with_offset().await;
     let mut offset = String::new();

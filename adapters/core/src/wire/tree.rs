@@ -71,7 +71,7 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// See [`Message::decode`].
+    /// See [`Message::decode`](crate::Message::decode).
     pub fn from_value(number: u64, data: Value) -> Result<Self, MessageError> {
         let data = match data {
             Value::Null => Object::new(),
