@@ -257,7 +257,8 @@ async fn an_unconfirmed_event_that_a_client_got_on_another_node_is_not_delivered
     let cluster = cluster();
     let [held] = Held::of(&cluster);
     let engine = Troubled::new(&cluster);
-    let node = Node::with(engine.clone(), Recovery::default(), patient()).await;
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
+    let node = Node::with(engine.clone(), Recovery::default(), limits).await;
     let mut other = Node::of(&cluster).await;
     let (mut client, _, pid, _) = other.client_with_offset().await;
     // The node has delivered the log up to this event.
