@@ -85,6 +85,12 @@ fn an_event_that_the_log_returns_late_reaches_no_client_twice() {
     assert_eq!(violations([201_653, 212_145, 218_213], Options::default()), [""; 0]);
 }
 
+/// The client returns to the node twice, and meanwhile had its session on the other one.
+#[test]
+fn a_socket_whose_session_was_restored_elsewhere_leaves_nothing() {
+    assert_eq!(violations([309_563], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);

@@ -218,15 +218,20 @@ impl Namespace {
         let (Some(log), Some(recoverable), true) =
             (self.recovery_log(), &socket.recoverable, retain)
         else {
-            self.hub().remove(&socket.id);
+            let was_member = self.hub().remove_if(&socket.id, |member| socket.is(member));
             if let Some(log) = self.recovery_log() {
                 log.remove_socket(socket);
             }
-            if let Some(engine) = self.0.delivery.engine_log() {
+            if let Some(engine) = self.0.delivery.engine_log().filter(|_| was_member) {
                 engine.forget(socket);
             }
             return Some(membership);
         };
+        if !self.hub().get(&socket.id).is_some_and(|member| socket.is(&member)) {
+            // Another socket has the session.
+            log.remove_socket(socket);
+            return Some(membership);
+        }
         let engine = self.0.delivery.engine_log();
         let session = engine.map(|engine| engine.lease_session(socket, recoverable.pid().clone()));
         let hold_rooms = self.membership().is_some() && engine.is_none();

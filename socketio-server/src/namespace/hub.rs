@@ -176,9 +176,14 @@ impl<M: Member> Hub<M> {
         });
     }
 
-    /// Removes a member from all rooms and from the namespace.
-    pub(crate) fn remove(&self, id: &str) {
+    /// Removes a member from all rooms and from the namespace, if `is_meant` returns true for it.
+    /// Returns whether it was removed.
+    pub(crate) fn remove_if(&self, id: &str, is_meant: impl FnOnce(&M) -> bool) -> bool {
         let removed = self.change(|state| {
+            let (known, _) = state.by_id.get_key_value(id)?;
+            if !is_meant(&known.0) {
+                return None;
+            }
             let (key, slot) = state.by_id.remove_entry(id)?;
             state.mark_own_changed(id);
             state.leave_all(slot);
@@ -191,7 +196,12 @@ impl<M: Member> Hub<M> {
             state.shrink();
             Some((key, removed))
         });
-        drop(removed);
+        removed.is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remove(&self, id: &str) -> bool {
+        self.remove_if(id, |_| true)
     }
 
     pub(crate) fn join(
@@ -757,7 +767,7 @@ mod tests {
             hub.insert(Named(name.as_str().into()));
             hub.join(name, rooms(&[format!("of {name}")]), LIMITS).unwrap();
         }
-        names.iter().for_each(|name| hub.remove(name));
+        names.iter().for_each(|name| assert!(hub.remove(name)));
         let state = read(&hub.state);
         let capacities = [state.members.capacity(), state.by_id.capacity(), state.rooms.capacity()];
         assert!(capacities.iter().all(|capacity| *capacity <= 256), "{capacities:?}");

@@ -261,6 +261,13 @@ impl Drop for SocketInner {
     }
 }
 
+impl SocketInner {
+    /// Returns whether this is the same socket, not another one with the same id.
+    pub(crate) fn is(&self, other: &Arc<Self>) -> bool {
+        std::ptr::eq(self, &raw const **other)
+    }
+}
+
 impl Member for Arc<SocketInner> {
     fn id(&self) -> &ByteString {
         &self.id

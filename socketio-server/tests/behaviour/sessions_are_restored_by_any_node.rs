@@ -2,13 +2,19 @@
 
 use crate::support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 use socketio_adapter::recovery::{SavedSession, SessionStore};
 use socketio_server::{Binary, ClusterLimits, HandlerError, MemoryCluster, Recovery, Socket};
 use support::{
-    nodes::{Node, Trouble, Troubled, cluster},
+    nodes::{Held, Node, Trouble, Troubled, cluster},
     until, within,
 };
 
@@ -378,4 +384,44 @@ async fn store(cluster: &MemoryCluster) -> std::sync::Arc<dyn SessionStore> {
     // This node answers no requests, so it leaves.
     link.leave().await;
     store
+}
+
+/// The first node has not noticed yet that the connection is lost on which a middleware holds the
+/// client. No node gets the request of the other one for the session.
+#[tokio::test]
+async fn a_returning_client_displaces_its_socket_that_waits_for_a_middleware() {
+    let cluster = cluster();
+    let [held, other_held] = Held::of(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
+    let recovery = Recovery::default().crash_safe(true).skip_middlewares(false);
+    let mut node = Node::with(cluster.adapter(), recovery.clone(), limits.clone()).await;
+    let mut other = Node::with(cluster.adapter(), recovery, limits).await;
+    let (client, _, pid, offset) = other.client_with_offset().await;
+    other.lose(client).await;
+    let middlewares = Arc::new(AtomicUsize::new(0));
+    let started = middlewares.clone();
+    node.server.io.use_(move || {
+        let is_first = started.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    });
+    let mut waiting = node.claims(&pid, &offset).await;
+    until(|| middlewares.load(Ordering::SeqCst) == 1).await;
+    held.hold();
+    let mut client = other.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    other_held.hold();
+    held.release();
+    let mut client = node.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    node.socket().await;
+    waiting.closed().await;
+    node.server.io.emit("all", &1).unwrap();
+    assert_eq!(client.recorded().await.0, json!(["all", 1]));
+    assert_eq!(node.server.io.of("/").sockets_count(), 1);
+    node.lose(client).await;
 }

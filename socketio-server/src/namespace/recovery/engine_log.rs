@@ -18,6 +18,7 @@ use socketio_adapter::{
 use socketio_parser::{Object, Value};
 
 use crate::{
+    client::LINE_LOST,
     config::recovery::Recovery,
     error::EmitError,
     namespace::{
@@ -260,10 +261,17 @@ impl EngineLog {
             had: (!had.is_empty()).then(|| Box::new(had)),
         };
         let recoverable = Recoverable::returning(pid, 0, state, outstanding, origin);
+        // A socket of a lost connection that could not be taken over. Another node had the session
+        // since.
+        let displaced = namespace.hub().get(&sid);
+        if let Some(displaced) = &displaced {
+            namespace.hub().remove_if(&sid, |member| displaced.is(member));
+        }
         let socket =
             insert_with_rooms(namespace, claim.socket(namespace, sid, recoverable, stored), rooms);
         drop(log);
         drop(lease);
+        displaced.iter().for_each(|socket| socket.client.request(LINE_LOST));
         socket
     }
 

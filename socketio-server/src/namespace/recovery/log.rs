@@ -380,7 +380,7 @@ impl RecoveryLog {
             let trail = recoverable.state().trail.clone();
             let held = if hold_rooms { hold(namespace, &sid, &rooms) } else { Lease::default() };
             let data = RetainedSession { stored, membership, rooms: held, outstanding };
-            namespace.hub().remove(&socket.id);
+            namespace.hub().remove_if(&socket.id, |member| socket.is(member));
             self.sockets.remove(socket);
             if log.sessions() == 0 {
                 self.expiry_changed.notify_one();

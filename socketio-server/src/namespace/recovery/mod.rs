@@ -107,7 +107,8 @@
 //!     `a_session_that_is_lost_while_it_is_written_has_no_owner`,
 //!     `a_session_that_ends_deliberately_leaves_nothing_in_the_store`,
 //!     `a_client_that_switches_crash_safe_nodes_a_hundred_times_loses_nothing`,
-//!     `a_draining_node_stores_sessions_before_their_clients_leave`
+//!     `a_draining_node_stores_sessions_before_their_clients_leave`,
+//!     `a_returning_client_displaces_its_socket_that_waits_for_a_middleware`
 //! 14. *The latest owner wins.* The store refuses what an earlier owner of a session writes.
 //!     `an_owner_that_the_bus_hides_does_not_overwrite_the_session_of_the_next_owner`
 
