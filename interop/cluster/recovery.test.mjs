@@ -150,7 +150,8 @@ describe('postgres-log beside Node', () => {
     const lost = await member(nodes[0], { reconnection: false });
     await together(lost, ...others);
     await others[0].op('emit', { event: 'before' });
-    await eventually(() => lost.heard.some(([name]) => name === 'before'), 'it has an offset');
+    const knows = ({ heard }) => heard.some(([name]) => name === 'before');
+    await eventually(() => [lost, ...others].every(knows), 'it has an offset, and the others expect no more');
     const was = lost.id;
     lost.io.engine.close();
     await eventually(async () => !(await others[0].op('fetchSockets')).some(({ id }) => id === was), 'it is gone');
