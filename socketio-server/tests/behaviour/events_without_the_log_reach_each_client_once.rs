@@ -203,51 +203,35 @@ async fn events_that_a_client_got_without_the_log_are_not_repeated_on_another_no
     witness.fence().await;
 }
 
-/// The client moves to another node before the engine gets the event.
+/// The client moves to another node before the engine gets the event, and in one case returns to
+/// that node a second time.
 #[tokio::test]
 async fn a_volatile_event_is_not_repeated_on_another_node() {
-    let cluster = cluster();
-    let engine = Troubled::new(&cluster);
-    let mut node = Node::with(engine.clone(), Recovery::default(), patient()).await;
-    let other = Node::of(&cluster).await;
-    let (mut client, _, pid, offset) = node.client_with_offset().await;
-    engine.set(Trouble::SlowPublishing);
-    node.server.io.volatile().emit("volatile", &1).unwrap();
-    client.expect(r#"42["volatile",1]"#).await;
-    node.lose(client).await;
-    until(|| cluster.sessions() == 1).await;
-    node.server.io.volatile().emit("volatile", &2).unwrap();
-    let mut client = other.claims(&pid, &offset).await;
-    assert_eq!(client.recoverable().await.1, pid);
-    engine.set(Trouble::None);
-    client.expect(r#"42["volatile",2]"#).await;
-    client.fence().await;
-}
-
-/// The client returns to the other node a second time before the engine gets the event.
-#[tokio::test]
-async fn a_volatile_event_is_not_repeated_after_a_second_return() {
-    let cluster = cluster();
-    let engine = Troubled::new(&cluster);
-    let mut node = Node::with(engine.clone(), Recovery::default(), patient()).await;
-    let mut other = Node::of(&cluster).await;
-    let (mut client, _, pid, offset) = node.client_with_offset().await;
-    engine.set(Trouble::SlowPublishing);
-    node.server.io.volatile().emit("volatile", &1).unwrap();
-    client.expect(r#"42["volatile",1]"#).await;
-    node.lose(client).await;
-    until(|| cluster.sessions() == 1).await;
-    let mut client = other.claims(&pid, &offset).await;
-    assert_eq!(client.recoverable().await.1, pid);
-    other.socket().await;
-    other.lose(client).await;
-    until(|| cluster.sessions() == 1).await;
-    node.server.io.volatile().emit("volatile", &2).unwrap();
-    let mut client = other.claims(&pid, &offset).await;
-    assert_eq!(client.recoverable().await.1, pid);
-    engine.set(Trouble::None);
-    client.expect(r#"42["volatile",2]"#).await;
-    client.fence().await;
+    for losses in 0..2 {
+        let cluster = cluster();
+        let engine = Troubled::new(&cluster);
+        let mut node = Node::with(engine.clone(), Recovery::default(), patient()).await;
+        let mut other = Node::of(&cluster).await;
+        let (mut client, _, pid, offset) = node.client_with_offset().await;
+        engine.set(Trouble::SlowPublishing);
+        node.server.io.volatile().emit("volatile", &1).unwrap();
+        client.expect(r#"42["volatile",1]"#).await;
+        node.lose(client).await;
+        until(|| cluster.sessions() == 1).await;
+        for _ in 0..losses {
+            let mut client = other.claims(&pid, &offset).await;
+            assert_eq!(client.recoverable().await.1, pid);
+            other.socket().await;
+            other.lose(client).await;
+            until(|| cluster.sessions() == 1).await;
+        }
+        node.server.io.volatile().emit("volatile", &2).unwrap();
+        let mut client = other.claims(&pid, &offset).await;
+        assert_eq!(client.recoverable().await.1, pid);
+        engine.set(Trouble::None);
+        client.expect(r#"42["volatile",2]"#).await;
+        client.fence().await;
+    }
 }
 
 /// The client got the event on another node. It returns to the node that does not know that the
