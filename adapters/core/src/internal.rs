@@ -1,5 +1,5 @@
-//! What the crates of this workspace share. Other crates must not use it, and it may change in any
-//! release.
+//! Items that the crates of this workspace share. Other crates must not use them: they may change
+//! in any release.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

@@ -261,8 +261,8 @@ impl EngineLog {
             had: (!had.is_empty()).then(|| Box::new(had)),
         };
         let recoverable = Recoverable::returning(pid, 0, state, outstanding, origin);
-        // A socket of a lost connection that could not be taken over. Another node had the session
-        // since.
+        // A socket of a lost connection may still have the id: another node has had the session
+        // since, so this node could not take it over from the socket.
         let displaced = namespace.hub().get(&sid);
         if let Some(displaced) = &displaced {
             namespace.hub().remove_if(&sid, |member| displaced.is(member));

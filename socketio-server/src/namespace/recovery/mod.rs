@@ -25,8 +25,8 @@
 //!   state of sessions that other nodes cannot know: typed data, reliable events, and the lease on
 //!   the namespace. `session_transfer.rs` moves sessions to and from the store, and `catch_up.rs`
 //!   joins missed events with live ones. `engine_delivery.rs` delivers events at their position in
-//!   the log, or ahead of the log while the engine is in trouble (`ahead.rs`). With crash-safe sessions, `session_writer.rs` writes those
-//!   of connected clients too.
+//!   the log, or ahead of the log while the engine is in trouble (`ahead.rs`). With crash-safe
+//!   sessions, `session_writer.rs` also writes the sessions of connected clients.
 //!
 //! # Invariants
 //!
