@@ -91,6 +91,12 @@ fn a_socket_whose_session_was_restored_elsewhere_leaves_nothing() {
     assert_eq!(violations([309_563], Options::default()), [""; 0]);
 }
 
+/// The node cannot remove the session from the engine when the client leaves the namespace.
+#[test]
+fn a_client_that_left_a_namespace_recovers_no_session_without_its_missed_events() {
+    assert_eq!(violations([500_035], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);

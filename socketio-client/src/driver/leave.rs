@@ -73,14 +73,13 @@ impl Driver {
         self.changes.requests = true;
         let Some(namespace) = self.namespaces.get_mut(index) else { return };
         let nsp = namespace.slot.nsp().clone();
-        let answered = self.machine.is_connected(&nsp);
         if self.machine.disconnect(&nsp) {
             namespace.withdrawn = true;
-            if !answered {
-                // The late response to this CONNECT may be taken for the response to the next one.
-                // Each of them must be the start of a new session.
-                namespace.forget_session();
-            }
+            // A server cannot always remove the session, for example while its database does not
+            // respond. If it recovered the session then, its missed events would come before the
+            // response to the next CONNECT, and could not be told from late events of this session.
+            // A late response to this CONNECT may be taken for the response to the next one, too.
+            namespace.forget_session();
             namespace.phase = Phase::Delayed { until: after(REJOIN) };
             let config = self.shared.config();
             let order = Order::AfterConfirmation(config.close_timeout / 2);

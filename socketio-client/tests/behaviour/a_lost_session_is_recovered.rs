@@ -95,6 +95,29 @@ async fn a_disconnect_that_drops_missed_events_ends_the_session() {
     assert_eq!(connects.next().await, "0");
 }
 
+/// The connection stays open for another namespace.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_that_was_sent_ends_the_session() {
+    let (sender, mut packets) = log();
+    let network = Network::raw(move |message| {
+        let Some(message) = message else { return Vec::new() };
+        let _ = sender.send(message.to_owned());
+        match message.split_once(',') {
+            Some(("0/chat", _)) => vec![r#"0/chat,{"sid":"a","pid":"b"}"#.into()],
+            None if message == "0" => vec![r#"0{"sid":"c"}"#.into()],
+            _ => Vec::new(),
+        }
+    });
+    let manager = network.manager();
+    let (main, socket) = (manager.socket("/"), manager.socket("/chat"));
+    within(main.connect()).await.unwrap();
+    within(socket.connect()).await.unwrap();
+    socket.disconnect();
+    within(socket.connect()).await.unwrap();
+    assert_eq!(packets.take(4).await, ["0", "0/chat,", "1/chat,", "0/chat,"]);
+    assert!(!socket.is_recovered());
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_of_a_connect_that_timed_out_belong_to_no_later_session() {
     for arrives_early in [true, false] {
