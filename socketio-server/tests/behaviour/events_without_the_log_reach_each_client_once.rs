@@ -265,6 +265,35 @@ async fn an_unconfirmed_event_that_a_client_got_on_another_node_is_not_delivered
     client.fence().await;
 }
 
+/// The same for a node that has just started: the log has returned no event to it, so it cannot tell
+/// where in the log its own event is.
+#[tokio::test]
+async fn an_unconfirmed_event_of_a_new_node_is_not_delivered_again() {
+    let cluster = cluster();
+    let mut other = Node::of(&cluster).await;
+    let (mut client, _, pid, _) = other.client_with_offset().await;
+    other.settle().await;
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(1));
+    let node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let [_, held] = Held::of(&cluster);
+    held.hold();
+    engine.set(Trouble::NoAnswer);
+    node.server.io.emit("unconfirmed", &1).unwrap();
+    let (unconfirmed, offset) = client.recorded().await;
+    assert_eq!(unconfirmed, json!(["unconfirmed", 1]));
+    other.lose(client).await;
+    until(|| cluster.sessions() == 1).await;
+    let mut client = node.claims(&pid, &offset).await;
+    assert_eq!(client.recoverable().await.1, pid);
+    engine.set(Trouble::NotConnected);
+    node.server.io.emit("last", &2).unwrap();
+    assert_eq!(event(&mut client).await.0, json!(["last", 2]));
+    client.fence().await;
+    held.release();
+    client.fence().await;
+}
+
 /// The log returns an event that its node has delivered before, and the client gets an event ahead
 /// of the log after that.
 #[tokio::test]

@@ -214,6 +214,15 @@ impl EngineLog {
         if lease.is_none() && self.transfers.settled(&claim.pid, &[OutOfStore, IntoStore]).await {
             lease = take().await?;
         }
+        // Where in the log this node's own events are cannot be told before it has returned one. A
+        // client that got one of them on another node must not get it from this one too.
+        let is_unclear = || self.has_unconfirmed_events() && self.last_position().is_none();
+        if lease.is_some() && is_unclear() {
+            self.membership.order().wait_for_events().await;
+            if is_unclear() {
+                return Ok(None);
+            }
+        }
         let Some(session) = lease.and_then(StoreLease::into_session) else { return Ok(None) };
         let rooms = session.rooms.iter().cloned().collect();
         let backlog = Backlog::new(store.clone(), from.clone());
@@ -287,8 +296,8 @@ impl EngineLog {
     ) -> Result<bool, AdapterError> {
         let is_before = |offset: &Offset| store.is_after(&from, offset);
         // Another node may have sent the client events of this node that are still unconfirmed here.
-        let last = self.position_before_unconfirmed_events().filter(is_before);
-        let mut end = last.unwrap_or_else(|| from.clone());
+        let last = if self.has_unconfirmed_events() { self.last_position() } else { None };
+        let mut end = last.filter(is_before).unwrap_or_else(|| from.clone());
         loop {
             let page = store.missed(&end, PAGE).await?;
             end = page.end;
@@ -329,11 +338,15 @@ impl EngineLog {
         }
     }
 
-    /// Returns the position up to which this node has delivered the log, if it may deliver events
-    /// of its own without the log that are after this position.
-    fn position_before_unconfirmed_events(&self) -> Option<Offset> {
-        let unconfirmed = self.membership.order().has_unconfirmed_events();
-        unconfirmed.then(|| lock(&self.position).last.clone()).flatten()
+    /// Returns whether this node may still deliver events of its own without the log that the engine
+    /// may have logged. They are after the [last position](Self::last_position).
+    fn has_unconfirmed_events(&self) -> bool {
+        self.membership.order().has_unconfirmed_events()
+    }
+
+    /// Returns the position up to which this node has delivered the log.
+    fn last_position(&self) -> Option<Offset> {
+        lock(&self.position).last.clone()
     }
 
     /// Returns the session of a socket for the store, with this node as its owner if it is there.

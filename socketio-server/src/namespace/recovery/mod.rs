@@ -57,6 +57,7 @@
 //!    `an_unconfirmed_event_that_a_client_got_when_it_returned_is_not_delivered_again`,
 //!    `a_late_event_reaches_a_client_that_is_about_to_return`,
 //!    `an_unconfirmed_event_that_a_client_got_on_another_node_is_not_delivered_again`,
+//!    `an_unconfirmed_event_of_a_new_node_is_not_delivered_again`,
 //!    `an_event_that_the_log_returned_late_is_not_repeated_on_another_node`,
 //!    `events_that_a_client_got_without_the_log_are_not_repeated_on_another_node`,
 //!    `recovery_loses_no_event_on_any_node`, `sessions_that_change_nodes_match_a_model`
