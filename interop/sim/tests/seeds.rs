@@ -85,6 +85,12 @@ fn an_event_that_the_log_returns_late_reaches_no_client_twice() {
     assert_eq!(violations([201_653, 212_145, 218_213], Options::default()), [""; 0]);
 }
 
+/// The client has read later events of the node in the log.
+#[test]
+fn an_event_that_the_engine_refuses_is_not_delivered_after_later_ones() {
+    assert_eq!(violations([614_731], Options::default()), [""; 0]);
+}
+
 /// The client returns to the node twice, and meanwhile had its session on the other one.
 #[test]
 fn a_socket_whose_session_was_restored_elsewhere_leaves_nothing() {

@@ -243,7 +243,7 @@ impl Broadcast {
     pub(crate) fn deliver_unlogged(
         &self,
         engine: &EngineLog,
-        (number, offset): (Option<EventNumber<'_>>, Option<&Offset>),
+        event: UnloggedEvent<'_>,
         args: &Args,
     ) {
         let Some(frames) = self.encode(args, None) else { return };
@@ -251,7 +251,7 @@ impl Broadcast {
         self.notify_outgoing(args.event(), args);
         let (broadcast, args) = (self.clone(), args.clone());
         let encode: Encode = Arc::new(move |offset| broadcast.encode(&args, offset));
-        let (namespace, event) = (&self.namespace, UnloggedEvent { number, offset });
+        let namespace = &self.namespace;
         for full in engine.deliver_unlogged(namespace, &self.selection, event, &frames, &encode) {
             self.overflowed(&full);
         }

@@ -104,6 +104,43 @@ async fn an_event_that_a_client_got_when_it_returned_is_not_delivered_late() {
     witness.fence().await;
 }
 
+/// The engine refuses an event while its node waits for earlier ones. The client returns before that,
+/// and reads later events in the log.
+#[tokio::test]
+async fn a_refused_event_is_not_delivered_after_later_ones_that_a_client_has_read() {
+    let cluster = cluster();
+    let [held] = Held::of(&cluster);
+    let engine = Troubled::new(&cluster);
+    let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
+    let mut node = Node::with(engine.clone(), Recovery::default(), limits).await;
+    let (client, _, pid, offset) = node.client_with_offset().await;
+    let (mut witness, _, _) = node.client().await;
+    held.hold();
+    for (trouble, n) in [(Trouble::None, 1), (Trouble::NotConnected, 2), (Trouble::None, 3)] {
+        engine.set(trouble);
+        let published = || {
+            let stats = node.server.io.stats().cluster;
+            stats.sent + stats.lost
+        };
+        let before = published();
+        node.server.io.emit("event", &n).unwrap();
+        until(|| published() > before).await;
+    }
+    client.reset();
+    until(|| cluster.sessions() == 1).await;
+    let mut client = node.claims(&pid, &offset).await;
+    for n in [1, 3] {
+        assert_eq!(client.recorded().await.0, json!(["event", n]));
+    }
+    assert_eq!(client.recoverable().await.1, pid);
+    held.release();
+    for n in [1, 2, 3] {
+        assert_eq!(event(&mut witness).await.0, json!(["event", n]));
+    }
+    client.fence().await;
+    witness.fence().await;
+}
+
 /// The client returns to the node that does not know that the engine has logged the event.
 #[tokio::test]
 async fn an_unconfirmed_event_that_a_client_got_when_it_returned_is_not_delivered_again() {

@@ -171,10 +171,16 @@ impl LogPosition {
 /// An event that is delivered without the log.
 #[derive(Clone, Copy)]
 pub(crate) struct UnloggedEvent<'a> {
-    /// The number of the event, if the log may contain it.
     pub(crate) number: Option<EventNumber<'a>>,
-    /// The offset of the event, if it is known.
-    pub(crate) offset: Option<&'a Offset>,
+    pub(crate) in_log: InLog<'a>,
+}
+
+/// Whether the log contains an event that it has not returned.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum InLog<'a> {
+    No,
+    Maybe,
+    At(&'a Offset),
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engineio_server::Frames;
 use socketio_adapter::{NodeId, Offset, recovery::SessionStore};
 
-use crate::namespace::recovery::ahead::{Encode, EventNumber, EventsHad};
+use crate::namespace::recovery::ahead::{Encode, EventsHad, InLog, UnloggedEvent};
 
 /// The state of a client's catch-up.
 #[derive(Default)]
@@ -36,9 +36,10 @@ pub(super) struct Backlog {
 /// An event that was delivered while the client's events were held back.
 enum Delivered {
     Logged(Offset, Frames),
-    /// Delivered without the log, which may contain it if it has a number.
+    /// Delivered without the log, which may contain it or not.
     Unlogged {
         number: Option<(NodeId, u64)>,
+        may_be_logged: bool,
         encode: Encode,
     },
 }
@@ -81,14 +82,15 @@ impl Backlog {
     /// Adds an event that is delivered without the log. `frames` are the event without an offset.
     pub(super) fn add_unlogged(
         &mut self,
-        number: Option<EventNumber<'_>>,
+        UnloggedEvent { number, in_log }: UnloggedEvent<'_>,
         frames: &Frames,
         encode: &Encode,
         max: (usize, usize),
     ) {
         if self.grow(frames, max) {
             let number = number.map(|(node, number)| (node.clone(), number));
-            self.delivered.push(Delivered::Unlogged { number, encode: encode.clone() });
+            let (may_be_logged, encode) = (in_log != InLog::No, encode.clone());
+            self.delivered.push(Delivered::Unlogged { number, may_be_logged, encode });
         }
     }
 
@@ -107,13 +109,15 @@ impl Backlog {
                         later.push(frames);
                     }
                 }
-                Delivered::Unlogged { number: None, encode } => later.extend(encode(None)),
-                Delivered::Unlogged { number: Some((node, number)), encode } => {
-                    if !had.is_some_and(|had| had.has_read(number)) {
-                        ahead.add((&node, number));
-                        later.extend(encode(Some(&ahead.offset(&end))));
-                    }
+                Delivered::Unlogged { number: Some((_, number)), .. }
+                    if had.is_some_and(|had| had.has_read(number)) => {}
+                Delivered::Unlogged { number: Some((node, number)), may_be_logged, encode }
+                    if may_be_logged =>
+                {
+                    ahead.add((&node, number));
+                    later.extend(encode(Some(&ahead.offset(&end))));
                 }
+                Delivered::Unlogged { encode, .. } => later.extend(encode(None)),
             }
         }
         (missed, later, CatchUp::SentUpTo { store, end, delivered: false })

@@ -9,7 +9,7 @@ use crate::{
     namespace::{
         Namespace,
         recovery::{
-            ahead::{Encode, EventNumber, LogPosition, UnloggedEvent},
+            ahead::{Encode, EventNumber, InLog, LogPosition, UnloggedEvent},
             catch_up::CatchUp,
             engine_log::EngineLog,
             socket::{DeliveryState, Queued},
@@ -53,23 +53,27 @@ impl EngineLog {
         &self,
         namespace: &Namespace,
         selection: &Selection,
-        UnloggedEvent { number, offset }: UnloggedEvent<'_>,
+        event: UnloggedEvent<'_>,
         frames: &Frames,
         encode: &Encode,
     ) -> Vec<Arc<SocketInner>> {
+        let UnloggedEvent { number, in_log } = event;
+        // The log will return this event.
+        let ahead = number.filter(|_| in_log != InLog::No);
         let note = |position: &mut LogPosition| {
-            number.into_iter().for_each(|number| position.ahead.add(number));
+            ahead.into_iter().for_each(|number| position.ahead.add(number));
         };
         let prepare = |position: &LogPosition, state: &mut DeliveryState| {
-            let was_sent = offset.is_some_and(|offset| state.catch_up.was_sent(offset));
+            let was_sent = matches!(in_log, InLog::At(offset) if state.catch_up.was_sent(offset));
+            // A client that has read a later event of this node in the log does not get this one.
             if was_sent || number.is_some_and(|(_, number)| state.has_read(number)) {
                 return None;
             }
             if let CatchUp::HeldBack(backlog) = &mut state.catch_up {
-                backlog.add_unlogged(number, frames, encode, self.log().max_queued());
+                backlog.add_unlogged(event, frames, encode, self.log().max_queued());
                 return None;
             }
-            let base = number.and_then(|_| state.catch_up.base(position.last.as_ref()));
+            let base = ahead.and_then(|_| state.catch_up.base(position.last.as_ref()));
             match base {
                 Some(base) => encode(Some(&state.ahead(position).offset(base))),
                 None => Some(frames.clone()),

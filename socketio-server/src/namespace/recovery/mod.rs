@@ -36,7 +36,8 @@
 //!    recipients. What a client gets is therefore a subsequence of the log, whichever task sends.
 //!    `recovery_loses_no_event_with_several_senders`,
 //!    `broadcasts_of_other_nodes_are_recovered_once_and_in_order`,
-//!    `an_event_that_could_not_be_logged_overtakes_no_earlier_event`
+//!    `an_event_that_could_not_be_logged_overtakes_no_earlier_event`,
+//!    `a_refused_event_is_not_delivered_after_later_ones_that_a_client_has_read`
 //! 2. *No user code and no waker under the lock.* Data of the application is dropped, and tasks are
 //!    woken, after the lock is released.
 //!    `destructors_of_handlers_may_call_anything`, `wakers_may_call_anything`
@@ -125,7 +126,7 @@ mod session_writer;
 mod socket;
 mod takeover;
 
-pub(crate) use ahead::{Encode, EventNumber, UnloggedEvent};
+pub(crate) use ahead::{Encode, EventNumber, InLog, UnloggedEvent};
 pub(crate) use claim::{Claim, ReturningSocket};
 pub(crate) use engine_log::EngineLog;
 pub(crate) use log::{RecoveryLog, SessionState};

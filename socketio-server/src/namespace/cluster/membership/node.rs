@@ -27,6 +27,7 @@ use crate::{
             },
             server_side,
         },
+        recovery::{InLog, UnloggedEvent},
     },
     socket::inner::SocketInner,
     sync::lock,
@@ -233,8 +234,7 @@ async fn publish_event(
             // Nor does it overtake earlier events that may be logged, or that the log has accepted.
             deliver_late(&namespace, &membership.order, number);
         }
-        let number = may_be_logged.then_some((&event.uid, number));
-        deliver_unlogged(&namespace, &event.body, number, None);
+        deliver_unlogged(&namespace, &event, if may_be_logged { InLog::Maybe } else { InLog::No });
     };
     if order.end_publishing(&result, deliver) {
         let membership = node.membership.clone();
@@ -347,18 +347,13 @@ fn deliver_logged(
     }
 }
 
-/// Delivers an event of this node that the log has not returned. It has a number if the log may
-/// contain it, and an offset if that is known.
-fn deliver_unlogged(
-    namespace: &Namespace,
-    body: &Body,
-    number: Option<(&NodeId, u64)>,
-    offset: Option<&Offset>,
-) {
-    let Body::Broadcast { args, selection, .. } = body else { return };
+/// Delivers an event of this node that the log has not returned.
+fn deliver_unlogged(namespace: &Namespace, event: &Message, in_log: InLog<'_>) {
+    let Body::Broadcast { args, selection, .. } = &event.body else { return };
     let Some(engine) = namespace.0.delivery.engine_log() else { return };
+    let number = event.seq.map(|number| (&event.uid, number));
     let broadcast = Broadcast::on_this_node(namespace, selection.clone());
-    broadcast.deliver_unlogged(engine, (number, offset), args);
+    broadcast.deliver_unlogged(engine, UnloggedEvent { number, in_log }, args);
 }
 
 /// Delivers the events below a number that the log may contain, or has accepted, and has not
@@ -366,7 +361,7 @@ fn deliver_unlogged(
 fn deliver_late(namespace: &Namespace, order: &PublishOrder, number: u64) {
     order.settle(number);
     for (number, (event, offset)) in order.take_late(number) {
-        deliver_unlogged(namespace, &event.body, Some((&event.uid, number)), Some(&offset));
+        deliver_unlogged(namespace, &event, InLog::At(&offset));
         order.finish(number);
     }
 }
@@ -392,7 +387,7 @@ impl Node {
             self.membership.counters.here().cluster.lost.one();
             let number = message.seq;
             if let Some(namespace) = self.namespace() {
-                deliver_unlogged(&namespace, &message.body, None, None);
+                deliver_unlogged(&namespace, &message, InLog::No);
             }
             number.into_iter().for_each(|number| self.membership.order.finish(number));
         }
