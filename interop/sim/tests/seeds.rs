@@ -106,6 +106,7 @@ fn a_client_that_left_a_namespace_recovers_no_session_without_its_missed_events(
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);
+    assert_eq!(violations([700_770], Options::default()), [""; 0]);
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::{
         recovery::{Encode, EngineLog, EventNumber, RecoveryLog, UnloggedEvent},
     },
     socket::{Socket, inner::SocketInner},
+    time::now,
 };
 
 /// A broadcast under construction. Each modifier returns a new value, which can be kept and used
@@ -287,7 +288,8 @@ impl Broadcast {
     /// whose handler failed counts as missing.
     ///
     /// A recipient of which [`Limits::max_pending_acks`](crate::Limits::max_pending_acks) acks are
-    /// already awaited gets the event when there is room. Waiting counts towards the timeout.
+    /// already awaited gets the event when there is room. Waiting counts towards the timeout, and so
+    /// does counting the nodes of a cluster.
     ///
     /// ```
     /// use std::time::Duration;
@@ -336,8 +338,11 @@ impl Broadcast {
         selection.flags.timeout = Some(timeout);
         let request = ClusterRequest::Broadcast(args.clone(), selection);
         membership.order().wait_for_events().await;
+        let began = now();
         let request = membership.ask(request, timeout).await.map_err(EmitError::from)?;
-        let here = self.emit_with_ack_here(event, &args)?.acks().await;
+        // An engine that is slow to count the nodes takes its time from the recipients.
+        let here = self.clone().timeout(timeout.saturating_sub(now() - began));
+        let here = here.emit_with_ack_here(event, &args)?.acks().await;
         let outcome = request.outcome().await.map_err(EmitError::from)?;
         summary(here, Some(outcome), read)
     }

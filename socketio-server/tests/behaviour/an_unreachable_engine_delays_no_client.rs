@@ -15,8 +15,8 @@ use socketio_adapter::{
     AdapterError, BoxFuture, ClusterMember, Discovery, Heartbeats, Inbox, Link, Message, Offset,
 };
 use socketio_server::{
-    ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError, Recovery, Server,
-    ServerConfig,
+    BroadcastAckError, ClusterAdapter, ClusterError, ClusterLimits, EmitError, FetchError,
+    Recovery, Server, ServerConfig, testing::TestClient,
 };
 use support::{Running, server_with, until, within};
 
@@ -201,6 +201,13 @@ async fn counting_the_nodes_is_part_of_the_time_limit_of_a_request() {
     let began = tokio::time::Instant::now();
     let error = io.fetch_sockets().await.unwrap_err();
     assert!(matches!(error, FetchError::Partial { missing: 1, .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+    // The clients of this node are asked after the count.
+    let _silent = TestClient::connect(&io, "/", &()).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let everyone = io.of("/").timeout(Duration::from_secs(3));
+    let error = everyone.emit_with_ack::<()>("ask", &()).await.unwrap_err();
+    assert!(matches!(error, BroadcastAckError::Partial { missing: 1, .. }), "{error:?}");
     assert!(began.elapsed() < Duration::from_secs(4));
 }
 
