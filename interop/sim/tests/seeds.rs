@@ -103,6 +103,13 @@ fn a_client_that_left_a_namespace_recovers_no_session_without_its_missed_events(
     assert_eq!(violations([500_035], Options::default()), [""; 0]);
 }
 
+/// The client gets the events of two sessions after one another. The namespace was removed and made
+/// again between the sessions.
+#[test]
+fn an_ack_is_not_taken_for_one_of_a_later_namespace_of_that_name() {
+    assert_eq!(violations([620_563, 624_515], Options::default()), [""; 0]);
+}
+
 #[test]
 fn acks_end_in_time_while_a_node_joins_or_stands_still() {
     assert_eq!(violations([13_979, 107_959, 109_554, 110_621], with(0)), [""; 0]);

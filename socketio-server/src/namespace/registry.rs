@@ -46,6 +46,8 @@ struct State {
     namespaces: HashMap<Nsp, Namespace>,
     /// The number of namespaces that were created because a client requested them.
     dynamic: usize,
+    /// At least the next ack id of each namespace that was removed.
+    next_ack_id: u64,
     parents: Arc<Vec<Parent>>,
     hooks: Arc<Vec<Hook>>,
 }
@@ -88,6 +90,27 @@ impl Entry {
     }
 }
 
+impl State {
+    fn insert(&mut self, namespace: Namespace) {
+        if namespace.0.is_dynamic() {
+            self.dynamic += 1;
+        }
+        // The ack of an event of a removed namespace may be on its way. It must not be taken for the
+        // ack of an event of this namespace, which may have the same name.
+        namespace.0.ack_ids.fetch_max(self.next_ack_id, Ordering::Relaxed);
+        self.namespaces.insert(namespace.nsp().clone(), namespace);
+    }
+
+    fn remove(&mut self, nsp: &Nsp) -> Option<Namespace> {
+        let namespace = self.namespaces.remove(nsp)?;
+        if namespace.0.is_dynamic() {
+            self.dynamic -= 1;
+        }
+        self.next_ack_id = self.next_ack_id.max(namespace.0.ack_ids.load(Ordering::Relaxed));
+        Some(namespace)
+    }
+}
+
 impl Registry {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Self {
         let phase = watch::Sender::new(Phase::Open);
@@ -121,9 +144,12 @@ impl Registry {
         };
         let added = {
             let mut state = self.write();
-            let entry = state.namespaces.entry(nsp);
-            let added = matches!(entry, std::collections::hash_map::Entry::Vacant(_));
-            let namespace = entry.or_insert(namespace).clone();
+            let known = state.namespaces.get(&nsp).cloned();
+            let added = known.is_none();
+            let namespace = known.unwrap_or(namespace);
+            if added {
+                state.insert(namespace.clone());
+            }
             namespace.0.declare(parents.len());
             (added, namespace)
         };
@@ -188,8 +214,7 @@ impl Registry {
             if !listed || !namespace.0.is_idle_child() {
                 return;
             }
-            state.dynamic -= 1;
-            state.namespaces.remove(namespace.nsp())
+            state.remove(namespace.nsp())
         };
         drop(removed);
         tracing::debug!(target: "socketio::namespace", nsp = namespace.name(), "an empty child namespace was removed");
@@ -211,14 +236,7 @@ impl Registry {
 
     /// Removes a namespace and disconnects its sockets.
     pub(crate) fn close_namespace(&self, nsp: &Nsp) -> bool {
-        let removed = {
-            let mut state = self.write();
-            let removed = state.namespaces.remove(nsp);
-            if removed.as_ref().is_some_and(|it| it.0.is_dynamic()) {
-                state.dynamic -= 1;
-            }
-            removed
-        };
+        let removed = self.write().remove(nsp);
         let Some(namespace) = removed else { return false };
         // A connection that has found the namespace, but is not yet a member, checks this flag
         // afterwards.
@@ -340,8 +358,7 @@ impl Registry {
                 return Err(HandlerError::public("too many namespaces"));
             }
             child.0.add_user();
-            state.dynamic += 1;
-            state.namespaces.insert(nsp.clone(), child.clone());
+            state.insert(child.clone());
         }
         Ok(Some(Entered { namespace: self.added((true, child)), accepted_by }))
     }

@@ -219,6 +219,37 @@ async fn an_empty_child_is_removed_unless_the_application_declared_it() {
     until(|| names(&parent) == ["/room/later", "/room/named"]).await;
 }
 
+/// The client acknowledges the event of the namespace that was removed, and is on the same connection.
+#[tokio::test]
+async fn a_late_ack_is_not_taken_for_one_of_a_later_namespace_of_that_name() {
+    for closes in [false, true] {
+        let server = server().await;
+        let parent = server.io.of_pattern("/room/{n}").unwrap();
+        let (sender, mut acks) = log();
+        parent.on_connection(move |socket: Socket| {
+            let sender = sender.clone();
+            async move {
+                let _ = sender.send(socket.emit_with_ack::<String>("hello", &()).await.ok());
+            }
+        });
+        let mut client = server.client().await;
+        client.connect("/room/1").await;
+        client.expect(r#"42/room/1,0["hello"]"#).await;
+        if closes {
+            assert!(server.io.close_namespace("/room/1"));
+            client.expect("41/room/1,").await;
+        } else {
+            client.send("41/room/1,").await;
+        }
+        assert_eq!(acks.next().await, None);
+        until(|| names(&parent).is_empty()).await;
+        client.connect("/room/1").await;
+        client.expect(r#"42/room/1,1["hello"]"#).await;
+        client.burst(&[r#"43/room/1,0["late"]"#, r#"43/room/1,1["right"]"#]).await;
+        assert_eq!(acks.next().await.as_deref(), Some("right"));
+    }
+}
+
 #[tokio::test]
 async fn an_empty_child_stays_if_cleanup_is_off() {
     let server = server_with(ServerConfig::default().cleanup_empty_child_namespaces(false)).await;
