@@ -21,9 +21,9 @@ use crate::{
     error::{BroadcastAckError, ClusterError, EmitError},
     namespace::{
         Namespace, NamespaceInner,
-        cluster::{LocalDelivery, Membership, Relay},
+        cluster::{EventNumber, LocalDelivery, Membership, Relay, UnloggedEvent},
         delivery::Delivery,
-        recovery::{Encode, EngineLog, EventNumber, RecoveryLog, UnloggedEvent},
+        recovery::{Encode, EngineLog, RecoveryLog},
     },
     socket::{Socket, inner::SocketInner},
     time::now,

@@ -10,7 +10,9 @@ mod server_side;
 
 #[cfg(feature = "admin")]
 pub(crate) use details::details;
-pub(crate) use membership::{LocalDelivery, Membership, Relay, TransferGuard};
+pub(crate) use membership::{
+    EventNumber, InLog, LocalDelivery, Membership, Relay, TransferGuard, UnloggedEvent,
+};
 pub use remote::{FetchError, RemoteSocket};
 pub use remote_emitter::RemoteEmitter;
 pub use server_side::ServerEvent;

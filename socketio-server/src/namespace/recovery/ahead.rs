@@ -15,14 +15,13 @@ use std::{fmt::Write, sync::Arc, time::Instant};
 use engineio_server::Frames;
 use socketio_adapter::{NodeId, Offset, recovery::FormerNode};
 
+use crate::namespace::cluster::EventNumber;
+
 /// Separates an offset and the events.
 const SEPARATOR: char = '~';
 
 /// Number of events ahead of the log that are remembered; the oldest are forgotten.
 const MAX_AHEAD: usize = 64;
-
-/// The sender of an event, and its number.
-pub(crate) type EventNumber<'a> = (&'a NodeId, u64);
 
 /// Encodes an event, with an offset if there is one.
 pub(crate) type Encode = Arc<dyn Fn(Option<&str>) -> Option<Frames> + Send + Sync>;
@@ -166,21 +165,6 @@ impl LogPosition {
         self.last = Some(offset.clone());
         number.into_iter().for_each(|number| self.ahead.returned(number));
     }
-}
-
-/// An event that is delivered without the log.
-#[derive(Clone, Copy)]
-pub(crate) struct UnloggedEvent<'a> {
-    pub(crate) number: Option<EventNumber<'a>>,
-    pub(crate) in_log: InLog<'a>,
-}
-
-/// Whether the log contains an event that it has not returned.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum InLog<'a> {
-    No,
-    Maybe,
-    At(&'a Offset),
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use engineio_server::Frames;
 use socketio_adapter::{NodeId, Offset, recovery::SessionStore};
 
-use crate::namespace::recovery::ahead::{Encode, EventsHad, InLog, UnloggedEvent};
+use crate::namespace::{
+    cluster::{InLog, UnloggedEvent},
+    recovery::ahead::{Encode, EventsHad},
+};
 
 /// The state of a client's catch-up.
 #[derive(Default)]

@@ -8,8 +8,9 @@ use socketio_adapter::{Offset, Selection};
 use crate::{
     namespace::{
         Namespace,
+        cluster::{EventNumber, InLog, UnloggedEvent},
         recovery::{
-            ahead::{Encode, EventNumber, InLog, LogPosition, UnloggedEvent},
+            ahead::{Encode, LogPosition},
             catch_up::CatchUp,
             engine_log::EngineLog,
             socket::{DeliveryState, Queued},

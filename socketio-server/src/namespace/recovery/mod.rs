@@ -126,7 +126,7 @@ mod session_writer;
 mod socket;
 mod takeover;
 
-pub(crate) use ahead::{Encode, EventNumber, InLog, UnloggedEvent};
+pub(crate) use ahead::Encode;
 pub(crate) use claim::{Claim, ReturningSocket};
 pub(crate) use engine_log::EngineLog;
 pub(crate) use log::{RecoveryLog, SessionState};

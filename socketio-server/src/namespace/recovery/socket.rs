@@ -15,8 +15,9 @@ use socketio_adapter::{
 
 use crate::{
     config::Overflow,
+    namespace::cluster::EventNumber,
     namespace::recovery::{
-        ahead::{EventNumber, EventsAhead, EventsHad, LogPosition},
+        ahead::{EventsAhead, EventsHad, LogPosition},
         catch_up::CatchUp,
         session_writer::Written,
         takeover::Successor,

@@ -24,6 +24,7 @@ use socketio_adapter::{
 use socketio_parser::{Args, Nsp, Value, Values};
 use tokio::sync::{Notify, oneshot, watch};
 
+pub(crate) use self::publish_order::{EventNumber, InLog, UnloggedEvent};
 use self::{
     publish_order::PublishOrder,
     queue::{Outgoing, Queue},

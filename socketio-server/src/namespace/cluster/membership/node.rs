@@ -22,12 +22,14 @@ use crate::{
         cluster::{
             details::details,
             membership::{
-                Membership, Relay, Stage, join_inbox::JoinInbox, publish_order::PublishOrder,
-                queue::is_volatile, warnings::Warnings,
+                Membership, Relay, Stage,
+                join_inbox::JoinInbox,
+                publish_order::{InLog, PublishOrder, UnloggedEvent},
+                queue::is_volatile,
+                warnings::Warnings,
             },
             server_side,
         },
-        recovery::{InLog, UnloggedEvent},
     },
     socket::inner::SocketInner,
     sync::lock,

@@ -17,7 +17,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use socketio_adapter::{AdapterError, Message, Offset};
+use socketio_adapter::{AdapterError, Message, NodeId, Offset};
 use tokio::sync::{Notify, oneshot};
 
 use crate::sync::{Mutex, lock};
@@ -25,6 +25,24 @@ use crate::sync::{Mutex, lock};
 /// Number of unconfirmed events, and of accepted ones, that are remembered; the oldest are
 /// forgotten.
 const MAX_REMEMBERED: usize = 1024;
+
+/// The sender of an event, and its number.
+pub(crate) type EventNumber<'a> = (&'a NodeId, u64);
+
+/// An event that is delivered without the log.
+#[derive(Clone, Copy)]
+pub(crate) struct UnloggedEvent<'a> {
+    pub(crate) number: Option<EventNumber<'a>>,
+    pub(crate) in_log: InLog<'a>,
+}
+
+/// Whether the log contains an event that it has not returned.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum InLog<'a> {
+    No,
+    Maybe,
+    At(&'a Offset),
+}
 
 /// An action that waits for events: an ack, an event with an ack, a disconnect, or the delivery of
 /// an event that is in no log.
