@@ -199,6 +199,9 @@ impl Socket {
     /// [`close_timeout`](crate::ClientConfig::close_timeout). Events emitted after this call wait
     /// for the next connection. The connection closes with its last active socket.
     ///
+    /// DISCONNECT ends the session, so the next connection is not a recovered one. A disconnect
+    /// while the connection is lost sends nothing. The session then may still be recovered.
+    ///
     /// With [`retries`](crate::SocketConfig::retries), only the first event of the queue is sent,
     /// as in Node. The others wait for the next connection. To have them all delivered, wait for
     /// their acks before this call.
