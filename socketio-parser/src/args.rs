@@ -141,12 +141,14 @@ impl Args {
     }
 
     /// Returns the list, including the event's name.
+    #[inline]
     pub(crate) fn list_text(&self) -> &str {
         self.text.get(self.list..).unwrap_or_default()
     }
 
     /// Creates a deserializer at the first argument, or at the list's `]`. Returns `None` if the
     /// packet has no list.
+    #[inline]
     pub(crate) fn deserializer(&self) -> Option<JsonDeserializer<'_>> {
         let first = self.first.checked_sub(self.list)?;
         let list = Some(self.list_text()).filter(|list| !list.is_empty())?;

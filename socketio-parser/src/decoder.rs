@@ -75,21 +75,25 @@ impl Decoder {
     ///
     /// Returns an error if `text` is not a packet, exceeds a limit, or arrived when an attachment
     /// was expected.
+    #[inline]
     pub fn decode_text(&mut self, text: ByteString) -> Result<Option<Packet>, DecodeError> {
         if self.unfinished.take().is_some() || self.parser != Parser::Json {
             return Err(DecodeError::UnexpectedText);
         }
         let (packet, expected) = decode_text(text, &self.limits)?;
-        let (Content::Event { args, .. } | Content::Ack { args, .. }, 1..) =
-            (&packet.content, expected)
-        else {
-            return Ok(Some(packet));
+        if expected == 0 { Ok(Some(packet)) } else { self.begin(packet, expected).map(|()| None) }
+    }
+
+    /// Keeps a packet until its attachments have arrived.
+    fn begin(&mut self, packet: Packet, expected: usize) -> Result<(), DecodeError> {
+        let (Content::Event { args, .. } | Content::Ack { args, .. }) = &packet.content else {
+            return Ok(());
         };
         let places = placeholders::find(args, expected)?;
         let attachments = Vec::with_capacity(expected.min(16));
         self.unfinished =
             Some(Box::new(Unfinished { packet, places, expected, attachments, bytes: 0 }));
-        Ok(None)
+        Ok(())
     }
 
     /// Returns the bytes of the packet whose attachments have not all arrived: its text and the

@@ -53,6 +53,7 @@ impl Args {
 struct ArgsDeserializer<'de>(&'de Args);
 
 impl<'de> ArgsDeserializer<'de> {
+    #[inline]
     fn first(&self) -> Option<JsonDeserializer<'de>> {
         if self.0.is_empty() { None } else { self.0.deserializer() }
     }
