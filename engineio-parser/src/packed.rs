@@ -25,9 +25,49 @@ const MAX_COUNT: usize = 64;
 /// buffers for one small message each, and the limits of its queue count only the payload.
 const RETAINED: usize = 4 * 1024;
 
+/// The memory in bytes that a thread keeps for the next messages. Enough for a thousand clients that
+/// get several broadcasts at a time.
+const MAX_SPARE: usize = 1024 * INITIAL;
+
 thread_local! {
-    /// An empty buffer that has memory.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<SpareBuffers> = const { Cell::new(SpareBuffers::new()) };
+}
+
+/// Empty buffers that have memory. The allocator takes longer for as many buffers of this size,
+/// because they exceed the lists that it keeps for each thread.
+struct SpareBuffers {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl SpareBuffers {
+    const fn new() -> Self {
+        Self { buffers: Vec::new(), bytes: 0 }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Keeps a buffer, unless it is too large or there are enough.
+    #[inline]
+    fn push(&mut self, mut buffer: Vec<u8>) {
+        let bytes = self.bytes + buffer.capacity();
+        if (INITIAL..=RETAINED).contains(&buffer.capacity()) && bytes <= MAX_SPARE {
+            buffer.clear();
+            self.buffers.push(buffer);
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Default for SpareBuffers {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A message that is to be sent, as its encoder returns it.
@@ -148,7 +188,7 @@ impl PackedFrames {
     pub(crate) fn push(&mut self, payload: &[u8]) {
         if self.bytes.capacity() == 0 {
             // A thread that ends has no spare memory any more.
-            self.bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.bytes = with_spare(SpareBuffers::pop).unwrap_or_default();
             self.bytes.reserve(INITIAL);
         }
         let mut header = [0; HEADROOM];
@@ -180,12 +220,23 @@ impl PackedFrames {
 impl Drop for PackedFrames {
     /// Gives the memory to the thread.
     fn drop(&mut self) {
-        if (1..=RETAINED).contains(&self.bytes.capacity()) {
-            let mut bytes = mem::take(&mut self.bytes);
-            bytes.clear();
-            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        if self.bytes.capacity() > 0 {
+            let bytes = mem::take(&mut self.bytes);
+            with_spare(|spare| spare.push(bytes));
         }
     }
+}
+
+/// Uses the spare buffers of this thread. Returns `None` if the thread is ending.
+#[inline]
+fn with_spare<R>(use_it: impl FnOnce(&mut SpareBuffers) -> R) -> Option<R> {
+    let used = SPARE.try_with(|cell| {
+        let mut spare = cell.take();
+        let result = use_it(&mut spare);
+        cell.set(spare);
+        result
+    });
+    used.ok()
 }
 
 #[cfg(test)]
@@ -232,6 +283,16 @@ mod tests {
         }
         assert_eq!(packed.count(), MAX_COUNT);
         drop(packed);
-        assert_eq!(SPARE.take().capacity(), 0, "a large buffer is not kept");
+        assert_eq!(SPARE.take().bytes, 0, "a large buffer is not kept");
+    }
+
+    #[test]
+    fn a_thread_keeps_the_memory_of_many_buffers_up_to_a_limit() {
+        let many = 2 * MAX_SPARE / INITIAL;
+        let mut packed: Vec<_> = (0..many).map(|_| PackedFrames::default()).collect();
+        packed.iter_mut().for_each(|it| it.push(written("a").payload()));
+        drop(packed);
+        let spare = SPARE.take();
+        assert_eq!((spare.buffers.len(), spare.bytes), (many / 2, MAX_SPARE));
     }
 }
