@@ -67,7 +67,7 @@ const CLIENTS: &str = "ours rust_socketio node";
 const CODECS: &str = "ours ours-tuned socketioxide socketioxide-tuned node floor-json";
 const FLOODED: &str = "ours ours-tuned socketioxide node";
 
-pub(super) const CASES: [Case; 28] = {
+pub(super) const CASES: [Case; 29] = {
     const fn of(
         name: &'static str,
         title: &'static str,
@@ -102,6 +102,13 @@ pub(super) const CASES: [Case; 28] = {
         load("cast1kx8", "broadcast of 1 KiB to 1000, 8 in flight", SERVERS),
         load("rooms64x1", "100 rooms of 10, one broadcast at a time", SERVERS),
         load("rooms64x8", "100 rooms of 10, 8 broadcasts in flight per room", SERVERS),
+        of(
+            "rooms64x8-queue",
+            "the same, with `global_queue_interval(1)`",
+            "µs",
+            Kind::Load("rooms64x8"),
+            "ours floor",
+        ),
         load("polling", "long-polling echo (one POST, one GET)", SERVERS_AND_JSON),
         load("connect", "connect (WebSocket and both handshakes)", SERVERS),
         of("idle", "idle connection, 10 000 of them", "bytes", Kind::Load("idle"), SERVERS),

@@ -62,12 +62,13 @@ fn one(programs: &Programs, case: &Case, program: Program, quick: bool) -> Resul
     match case.kind {
         Kind::Load(scenario) => {
             let mut server = programs.server(program);
-            let payload = match case.name {
+            let variant = match case.name {
                 "raw16" => Some("RAW"),
                 "typed-echo16" | "typed-ack16" => Some("TYPED"),
+                "rooms64x8-queue" => Some("GLOBAL_QUEUE_INTERVAL"),
                 _ => None,
             };
-            server.envs(payload.map(|variable| (variable, "1")));
+            server.envs(variant.map(|variable| (variable, "1")));
             let idle = scenario == "idle";
             if idle {
                 server.env("PING_INTERVAL", IDLE_PING_INTERVAL);

@@ -1,8 +1,9 @@
 //! The server for the load generator.
 //!
 //! Environment variables: `PORT` (3000), `PING_INTERVAL` (25000 ms), `PING_TIMEOUT` (20000 ms),
-//! `RUNTIME` (`multi`, or `current` for one thread), `RAW=1` (`echo` and `ack` return their
-//! arguments undecoded), `TYPED=1` (they decode a struct), `TUNED=1` (one thread, and `TYPED=1` unless it is set),
+//! `RUNTIME` (`multi`, or `current` for one thread), `GLOBAL_QUEUE_INTERVAL` (tokio's option of this
+//! name; without it, tokio decides), `RAW=1` (`echo` and `ack` return their arguments undecoded),
+//! `TYPED=1` (they decode a struct), `TUNED=1` (one thread, and `TYPED=1` unless it is set),
 //! `DEFLATE=1` (WebSocket messages may be compressed), `TABLES` (1: with more, as many threads serve
 //! one port, each with a runtime and a table of descriptors of its own).
 
@@ -50,6 +51,12 @@ fn run() -> io::Result<()> {
     } else {
         runtime::Builder::new_multi_thread()
     };
+    match number("GLOBAL_QUEUE_INTERVAL", 0)? {
+        0 => {}
+        polls => {
+            builder.global_queue_interval(polls);
+        }
+    }
     let listeners = descriptors::listeners(number("PORT", 3000)?, tables)?;
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     // The threads wake each other's runtimes, so all runtimes exist before the threads separate.
