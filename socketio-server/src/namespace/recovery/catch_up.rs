@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use engineio_server::Frames;
+use engineio_server::{Frames, Queued};
 use socketio_adapter::{NodeId, Offset, recovery::SessionStore};
 
 use crate::namespace::{
@@ -32,8 +32,8 @@ pub(super) struct Backlog {
     end: Offset,
     /// The events delivered on this node since the client became a member of the namespace.
     delivered: Vec<Delivered>,
-    /// Packets and bytes of `missed` and `delivered` together.
-    size: (usize, usize),
+    /// The size of `missed` and `delivered` together.
+    size: Queued,
 }
 
 /// An event that was delivered while the client's events were held back.
@@ -49,17 +49,18 @@ enum Delivered {
 
 impl Backlog {
     pub(super) fn new(store: Arc<dyn SessionStore>, from: Offset) -> Self {
-        Self { store, missed: Vec::new(), end: from, delivered: Vec::new(), size: (0, 0) }
+        Self {
+            store,
+            missed: Vec::new(),
+            end: from,
+            delivered: Vec::new(),
+            size: Queued::default(),
+        }
     }
 
     /// Adds missed events, up to `end` in the log. Returns whether the client's queue still has
     /// room.
-    pub(super) fn add_missed(
-        &mut self,
-        missed: Vec<Frames>,
-        end: Offset,
-        max: (usize, usize),
-    ) -> bool {
+    pub(super) fn add_missed(&mut self, missed: Vec<Frames>, end: Offset, max: Queued) -> bool {
         self.end = end;
         missed.into_iter().all(|frames| {
             let fits = self.grow(&frames, max);
@@ -71,15 +72,15 @@ impl Backlog {
     }
 
     /// Adds an event to the size. Returns whether the client's queue still has room.
-    fn grow(&mut self, frames: &Frames, max: (usize, usize)) -> bool {
-        self.size.0 += frames.count();
-        self.size.1 += frames.bytes();
+    fn grow(&mut self, frames: &Frames, max: Queued) -> bool {
+        self.size.packets += frames.count();
+        self.size.bytes += frames.bytes();
         self.fits(max)
     }
 
     /// Returns whether the client's queue has room for all events and the response to its CONNECT.
-    pub(super) fn fits(&self, max: (usize, usize)) -> bool {
-        self.size.0 < max.0 && self.size.1 < max.1
+    pub(super) fn fits(&self, max: Queued) -> bool {
+        self.size.packets < max.packets && self.size.bytes < max.bytes
     }
 
     /// Adds an event that is delivered without the log. `frames` are the event without an offset.
@@ -88,7 +89,7 @@ impl Backlog {
         UnloggedEvent { number, in_log }: UnloggedEvent<'_>,
         frames: &Frames,
         encode: &Encode,
-        max: (usize, usize),
+        max: Queued,
     ) {
         if self.grow(frames, max) {
             let number = number.map(|(node, number)| (node.clone(), number));
@@ -130,7 +131,7 @@ impl Backlog {
 impl CatchUp {
     /// Returns whether to queue an event of the log now. Until the client is let in, the event is
     /// held back. Events that the client has already been sent are skipped.
-    pub(super) fn is_due(&mut self, offset: &Offset, frames: &Frames, max: (usize, usize)) -> bool {
+    pub(super) fn is_due(&mut self, offset: &Offset, frames: &Frames, max: Queued) -> bool {
         match self {
             Self::Live | Self::SentUpTo { delivered: true, .. } => true,
             Self::HeldBack(backlog) => {

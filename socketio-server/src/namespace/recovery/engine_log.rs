@@ -161,7 +161,7 @@ impl EngineLog {
             };
         };
         let (queued, max) = (member.client.handle.queued(), self.log.max_queued());
-        if queued.packets < max.0 && queued.bytes < max.1 {
+        if queued.packets < max.packets && queued.bytes < max.bytes {
             return Ok(());
         }
         socket.client.counters.here().events.queue_full.one();

@@ -59,8 +59,8 @@ pub(crate) struct RecoveryLog {
     log: Mutex<Log<Frames, RetainedSession>>,
     offsets: AtomicU64,
     skip_middlewares: bool,
-    /// Maximum number of packets and bytes that can be queued for a client at once.
-    max_queued: (usize, usize),
+    /// Maximum number and size of the packets that can be queued for a client at once.
+    max_queued: engineio_server::Queued,
     /// Maximum number and size of the reliable events that may be pending per socket.
     max_reliable: engineio_server::Queued,
     /// Whether the task that removes expired entries is running.
@@ -103,7 +103,7 @@ impl RecoveryLog {
             log: Mutex::new(log),
             offsets: AtomicU64::new(1),
             skip_middlewares: recovery.skip_middlewares,
-            max_queued: (max_queued.packets, max_queued.bytes),
+            max_queued,
             max_reliable: recovery.max_reliable,
             expiring: AtomicBool::new(false),
             expiry_changed: Arc::default(),
@@ -126,7 +126,7 @@ impl RecoveryLog {
         self.sockets.insert(socket);
     }
 
-    pub(super) fn max_queued(&self) -> (usize, usize) {
+    pub(super) fn max_queued(&self) -> engineio_server::Queued {
         self.max_queued
     }
 
@@ -278,8 +278,8 @@ impl RecoveryLog {
                 (packets + entry.packet.count(), bytes + entry.packet.bytes())
             })
         });
-        let (packets, bytes) = self.max_queued;
-        if size.is_none_or(|size| size.0 >= packets || size.1 >= bytes) {
+        let max = self.max_queued;
+        if size.is_none_or(|(packets, bytes)| packets >= max.packets || bytes >= max.bytes) {
             drop(log);
             self.drop_session(Some(session));
             return None;
