@@ -61,10 +61,56 @@ impl Body {
     ///
     /// Returns [`MessageError::BinaryInJson`] if the data contains binary.
     pub fn data_to_json(&self) -> Result<Option<String>, MessageError> {
-        match self.has_binary() {
-            true => Err(MessageError::BinaryInJson),
-            false => Ok(data(self)),
+        if self.has_binary() {
+            return Err(MessageError::BinaryInJson);
         }
+        let mut out = Fields::default();
+        match self {
+            Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return Ok(None),
+            Body::Broadcast { args, selection, request } => {
+                out.put("packet", &format!(r#"{{"type":{EVENT},"data":{}}}"#, event(args)));
+                if let Some(request) = request {
+                    out.put("requestId", &quoted(request.as_str()));
+                }
+                out.put("opts", &opts(selection));
+            }
+            Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
+                out.put("opts", &opts(selection));
+                out.put("rooms", &names(rooms));
+            }
+            Body::DisconnectSockets { selection, close } => {
+                out.put("opts", &opts(selection));
+                out.put("close", if *close { "true" } else { "false" });
+            }
+            Body::FetchSockets { selection, request } => {
+                out.put("opts", &opts(selection));
+                out.put("requestId", &quoted(request.as_str()));
+            }
+            Body::FetchSocketsResponse { request, sockets } => {
+                out.put("requestId", &quoted(request.as_str()));
+                let sockets = sockets.iter().map(tree::socket).collect();
+                out.put("sockets", &write(&Value::Array(sockets)));
+            }
+            Body::ServerSideEmit { args, request } => {
+                if let Some(request) = request {
+                    out.put("requestId", &quoted(request.as_str()));
+                }
+                out.put("packet", &event(args));
+            }
+            Body::BroadcastClientCount { request, clients } => {
+                out.put("requestId", &quoted(request.as_str()));
+                out.put("clientCount", &clients.to_string());
+            }
+            Body::ServerSideEmitResponse { request, args }
+            | Body::BroadcastAck { request, args } => {
+                out.put("requestId", &quoted(request.as_str()));
+                if let Some(first) = args.iter().next() {
+                    out.put("packet", first);
+                }
+            }
+        }
+        out.0.push('}');
+        Ok(Some(out.0))
     }
 
     /// Returns whether the data of an event, as [`data_to_json`](Self::data_to_json) encodes them,
@@ -77,56 +123,6 @@ impl Body {
         let flags = data.strip_suffix(b"}}}")?.rsplit(|byte| *byte == b'{').next()?;
         Some(flags.starts_with(br#""volatile":"#))
     }
-}
-
-/// Encodes data without binary.
-fn data(body: &Body) -> Option<String> {
-    let mut out = Fields::default();
-    match body {
-        Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose => return None,
-        Body::Broadcast { args, selection, request } => {
-            out.put("packet", &format!(r#"{{"type":{EVENT},"data":{}}}"#, event(args)));
-            if let Some(request) = request {
-                out.put("requestId", &quoted(request.as_str()));
-            }
-            out.put("opts", &opts(selection));
-        }
-        Body::SocketsJoin { selection, rooms } | Body::SocketsLeave { selection, rooms } => {
-            out.put("opts", &opts(selection));
-            out.put("rooms", &names(rooms));
-        }
-        Body::DisconnectSockets { selection, close } => {
-            out.put("opts", &opts(selection));
-            out.put("close", if *close { "true" } else { "false" });
-        }
-        Body::FetchSockets { selection, request } => {
-            out.put("opts", &opts(selection));
-            out.put("requestId", &quoted(request.as_str()));
-        }
-        Body::FetchSocketsResponse { request, sockets } => {
-            out.put("requestId", &quoted(request.as_str()));
-            let sockets = sockets.iter().map(tree::socket).collect();
-            out.put("sockets", &write(&Value::Array(sockets)));
-        }
-        Body::ServerSideEmit { args, request } => {
-            if let Some(request) = request {
-                out.put("requestId", &quoted(request.as_str()));
-            }
-            out.put("packet", &event(args));
-        }
-        Body::BroadcastClientCount { request, clients } => {
-            out.put("requestId", &quoted(request.as_str()));
-            out.put("clientCount", &clients.to_string());
-        }
-        Body::ServerSideEmitResponse { request, args } | Body::BroadcastAck { request, args } => {
-            out.put("requestId", &quoted(request.as_str()));
-            if let Some(first) = args.iter().next() {
-                out.put("packet", first);
-            }
-        }
-    }
-    out.0.push('}');
-    Some(out.0)
 }
 
 /// Writes the fields of an object, in order.
