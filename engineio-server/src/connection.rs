@@ -247,9 +247,13 @@ impl Connection {
     /// runtime has polled other tasks. Deadlines are checked at the end of a turn.
     #[inline]
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if !self.may_be_late
-            && let Some(data) = self.take_message()
-        {
+        let delivers = !self.may_be_late
+            && self.reading.is_open()
+            && !self.turn.is_out_of_messages()
+            && !self.handle.0.crowded.load(Relaxed);
+        // Most messages were taken from the session together with an earlier one.
+        if delivers && let Some(data) = self.taken.pop_message() {
+            self.turn.message(self.registry.config.turn.time);
             return Poll::Ready(Event::Message(data));
         }
         self.drive(cx)
@@ -375,18 +379,6 @@ impl Connection {
         session.set_reading(now, Reading::Watched);
         session.heard(now);
         session.set_reading(now, self.reading.reported());
-    }
-
-    /// Takes the next message from the outputs that were taken from the session, unless the
-    /// application gets no message now.
-    #[inline]
-    fn take_message(&mut self) -> Option<PacketData> {
-        let delivers = self.reading.is_open()
-            && !self.turn.is_out_of_messages()
-            && !self.handle.0.crowded.load(Relaxed);
-        let data = if delivers { self.taken.pop_message()? } else { return None };
-        self.turn.message(self.registry.config.turn.time);
-        Some(data)
     }
 
     /// Takes the next event from the session and handles outputs that are not events. If there is
