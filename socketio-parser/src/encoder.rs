@@ -403,7 +403,12 @@ impl<'a> OpenList<'a> {
     fn finish_with(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> Option<Frames> {
         let Self { parser, kind, nsp, id, list, .. } = *self;
         let json = self.out.buffer();
-        append(json, last.unwrap_or_default());
+        if let Some(last) = last {
+            if json.last() != Some(&b'[') {
+                json.push(b',');
+            }
+            json.extend_from_slice(last);
+        }
         json.push(b']');
         match parser {
             Parser::Json if attachments.is_empty() => None,
@@ -430,17 +435,6 @@ impl<'a> OpenList<'a> {
             SCRATCH.with(|scratch| scratch.set(buffer));
         }
     }
-}
-
-/// Appends an item to an open list.
-fn append(json: &mut Vec<u8>, item: &[u8]) {
-    if item.is_empty() {
-        return;
-    }
-    if json.last() != Some(&b'[') {
-        json.push(b',');
-    }
-    json.extend_from_slice(item);
 }
 
 /// Writes the type, number of attachments, namespace and ack id.
