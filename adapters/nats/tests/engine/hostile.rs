@@ -6,6 +6,7 @@ use socketio_adapter_nats::{JetStream, NatsAdapter, async_nats};
 
 use crate::{
     Node, adapter, config, log,
+    sessions::session,
     suite::{check_sizes, until, within},
 };
 
@@ -114,7 +115,7 @@ async fn a_malformed_session_restores_nothing() {
         stored.await.unwrap();
         assert!(one.store().take("P", &offset, None).await.is_err());
     }
-    one.store().persist(log::session("P", "/"), log::MINUTE).await.unwrap();
+    one.store().persist(session("P", "/"), log::MINUTE).await.unwrap();
     assert!(one.store().take("P", &offset, None).await.unwrap().session().is_some());
 }
 

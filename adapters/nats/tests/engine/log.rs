@@ -16,14 +16,13 @@ use socketio_adapter_nats::{
     connect_options,
 };
 use socketio_parser::Nsp;
-use socketio_parser::value;
 
 use crate::{
     Node, config,
+    sessions::{self, ALL, session},
     suite::{HANG, RecordingInbox, until, within},
 };
 
-pub(crate) const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than a response of a busy machine takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -54,19 +53,6 @@ pub(crate) fn memory() -> JetStream {
     JetStream::default().storage(StorageType::Memory)
 }
 
-pub(crate) fn session(pid: &str, nsp: &str) -> SavedSession {
-    SavedSession {
-        nsp: Some(Nsp::unchecked(nsp)),
-        pid: pid.into(),
-        sid: "S".into(),
-        rooms: vec!["S".into(), "r".into()],
-        data: value!({ "u": 1 }),
-        owner: None,
-        epoch: 0,
-        former_nodes: Vec::new(),
-    }
-}
-
 impl Node {
     pub(crate) fn store(&self) -> Arc<dyn SessionStore> {
         self.link.sessions().unwrap()
@@ -84,23 +70,7 @@ impl Node {
 }
 
 pub(crate) async fn missed(node: &Node, from: &Offset) -> Result<Vec<String>, AdapterError> {
-    missed_by(node, from, ALL).await
-}
-
-async fn missed_by(
-    node: &Node,
-    from: &Offset,
-    size: PageSize,
-) -> Result<Vec<String>, AdapterError> {
-    let (mut found, mut from) = (Vec::new(), from.clone());
-    loop {
-        let page = within(node.store().missed(&from, size)).await?;
-        found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
-        if !page.has_more {
-            return Ok(found);
-        }
-        from = page.end;
-    }
+    sessions::missed(&*node.store(), from, ALL).await
 }
 
 #[tokio::test]
@@ -308,7 +278,7 @@ async fn missed_events_are_found_among_other_entries() {
     }
     for size in [PageSize { packets: 10, bytes: 10_000_000 }, PageSize { packets: 1000, bytes: 1 }]
     {
-        assert_eq!(missed_by(&one, &from, size).await.unwrap(), ["n0", "n1", "n2"]);
+        assert_eq!(sessions::missed(&*one.store(), &from, size).await.unwrap(), ["n0", "n1", "n2"]);
     }
 }
 

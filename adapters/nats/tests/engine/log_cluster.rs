@@ -18,7 +18,8 @@ use socketio_adapter_nats::{
 
 use crate::{
     Node,
-    log::{missed, session},
+    log::missed,
+    sessions::session,
     suite::{until, within},
     with,
 };

@@ -17,7 +17,8 @@ use socketio_adapter_nats::{
 
 use crate::{
     Node, config,
-    log::{LONG, MINUTE, memory, missed, node, session},
+    log::{LONG, MINUTE, memory, missed, node},
+    sessions::{ALL, session},
     suite::{HANG, until, within},
     with,
 };
@@ -56,7 +57,7 @@ async fn streams_in_files_survive_a_crash() {
         );
         assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
         assert!(within(one.store().take("P", &before, None)).await.is_err());
-        assert!(within(one.store().missed(&before, crate::log::ALL)).await.is_err());
+        assert!(within(one.store().missed(&before, ALL)).await.is_err());
         engine.restart().unwrap();
         let after = until_received(&one, &two).await;
         until_received(&two, &one).await;

@@ -12,15 +12,15 @@ use socketio_adapter::{
     recovery::{PageSize, SavedSession, SessionStore},
 };
 use socketio_adapter_postgres::{EventLog, PostgresAdapter, PostgresConfig};
-use socketio_parser::{Binary, Nsp, value};
+use socketio_parser::{Binary, Nsp};
 
 use crate::{
     Node, adapter, config, connect_directly,
+    sessions::{self, ALL},
     suite::{RecordingInbox, until, within},
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-const ALL: PageSize = PageSize { packets: 1000, bytes: 10_000_000 };
 
 /// Creates each adapter with connections of its own, which close with the adapter.
 struct Log(Postgres, Mutex<Vec<Arc<PostgresAdapter>>>);
@@ -50,16 +50,7 @@ pub(crate) async fn node(engine: &Postgres, uid: &str) -> Node {
 }
 
 pub(crate) fn session(pid: &str) -> SavedSession {
-    SavedSession {
-        nsp: Some(Nsp::root()),
-        pid: pid.into(),
-        sid: "S".into(),
-        rooms: vec!["S".into(), "r".into()],
-        data: value!({ "u": 1 }),
-        owner: None,
-        epoch: 0,
-        former_nodes: Vec::new(),
-    }
+    sessions::session(pid, "/")
 }
 
 impl Node {
@@ -91,15 +82,7 @@ fn names(messages: Vec<Message>) -> Vec<String> {
 }
 
 pub(crate) async fn missed(node: &Node, from: &Offset) -> Result<Vec<String>, AdapterError> {
-    let (mut found, mut from) = (Vec::new(), from.clone());
-    loop {
-        let page = within(node.store().missed(&from, ALL)).await?;
-        found.extend(page.events.iter().map(|missed| missed.args.event().to_owned()));
-        if !page.has_more {
-            return Ok(found);
-        }
-        from = page.end;
-    }
+    sessions::missed(&*node.store(), from, ALL).await
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 
 #[path = "../../../testing/identity.rs"]
 mod identity;
+#[path = "../../../testing/sessions.rs"]
+mod sessions;
 #[path = "../../../testing/suite.rs"]
 mod suite;
 
