@@ -194,7 +194,7 @@ impl Namespace {
     /// Forgets the session, so that the client does not claim it again. If its events were dropped,
     /// its offset is behind them, and a server that does not learn of the disconnect would recover
     /// the session without them.
-    pub(super) fn forget_session(&mut self) {
+    fn forget_session(&mut self) {
         (self.pid, self.offset) = (None, None);
     }
 }
