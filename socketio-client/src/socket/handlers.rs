@@ -69,6 +69,8 @@ pub struct DisconnectContext {
     pub(crate) description: Option<Arc<str>>,
 }
 
+// The server has a macro of the same shape (`socketio-server/src/handlers/context.rs`). One macro for
+// both would take the trait, the reply and its value as arguments, and write three short functions.
 macro_rules! contexts {
     ($($context:ident, $reply:ty, |$this:ident| $reply_value:expr;)*) => { $(
         impl Context for $context {

@@ -86,6 +86,8 @@ pub struct DisconnectContext {
     pub(crate) description: Option<Arc<str>>,
 }
 
+// The client has a macro of the same shape (`socketio-client/src/socket/handlers.rs`). One macro for
+// both would take the trait, the reply and its value as arguments, and write three short functions.
 macro_rules! contexts {
     ($($context:ident, |$this:ident| $responder:expr;)*) => { $(
         impl Context for $context {
