@@ -1,6 +1,7 @@
 //! References in documents: every file and heading that a Markdown file links to exists, the guide's
-//! table of contents and its tests name every chapter, and the tests that SECURITY.md, the parity
-//! tables and the front page of recovery name exist.
+//! table of contents and its tests name every chapter, the tests that SECURITY.md, the parity tables
+//! and the front page of recovery name exist, and so do the files and functions that ARCHITECTURE.md
+//! names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,6 +14,7 @@ const TESTS: &str = "docs/guide/lib.rs";
 const PARITY: &str = "docs/parity/";
 const FROM_NODE: &str = "docs/guide/src/coming-from-node.md";
 const SECURITY: &str = "SECURITY.md";
+const MAP: &str = "ARCHITECTURE.md";
 /// The module documentation that names the tests of its invariants.
 const INVARIANTS: &str = "socketio-server/src/namespace/recovery/mod.rs";
 
@@ -63,6 +65,9 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
             }
         }
     }
+    for (at, line) in prose(text(MAP)) {
+        found.extend(map_faults(files, line).iter().map(|fault| format!("{MAP}:{at}: {fault}")));
+    }
     for file in files.iter().filter(|file| file.path == INVARIANTS) {
         for (index, line) in file.text.lines().enumerate() {
             for name in line.strip_prefix("//!").into_iter().flat_map(code) {
@@ -71,6 +76,31 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
                 if is_test && !files.iter().any(|file| file.text.contains(&test)) {
                     found.push(format!("{INVARIANTS}:{}: no test is named `{name}`", index + 1));
                 }
+            }
+        }
+    }
+    found
+}
+
+/// The Rust files (`a/b.rs`) that a line names but that do not exist, and the functions (`name()` or
+/// `Type::name()`) that the file before them in the line does not define.
+fn map_faults(files: &[Source], line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut named: Vec<&Source> = Vec::new();
+    for code in code(line) {
+        if code.ends_with(".rs") {
+            let end = format!("/{code}");
+            let is_named = |file: &&Source| file.path == code || file.path.ends_with(&end);
+            named = files.iter().filter(is_named).collect();
+            if named.is_empty() {
+                found.push(format!("no file is named `{code}`"));
+            }
+        } else if let Some(path) = code.strip_suffix("()") {
+            let name = path.rsplit("::").next().unwrap_or(path);
+            let forms = [format!("fn {name}("), format!("fn {name}<")];
+            let defines = |file: &&Source| forms.iter().any(|form| file.text.contains(form));
+            if !named.is_empty() && !named.iter().any(defines) {
+                found.push(format!("`{code}` is not in the file named before it"));
             }
         }
     }
@@ -177,6 +207,18 @@ mod tests {
         let files =
             [("docs/parity/a.md", table), ("a/tests/an_event_arrives.rs", "fn acks_are_sent() {}")];
         assert_eq!(complaints(&files), ["docs/parity/a.md:1: nothing is named `a_lost_test`"]);
+    }
+
+    #[test]
+    fn a_missing_file_or_function_of_the_map_is_reported() {
+        let map =
+            "| reads | `a/src/b.rs`: `B::read()`, `write()`, `lost()` |\n`b.rs`, `c.rs` `x()`";
+        let files = [(MAP, map), ("a/src/b.rs", "fn read(&self) {} fn write<T>() {}")];
+        let expected = [
+            "ARCHITECTURE.md:1: `lost()` is not in the file named before it",
+            "ARCHITECTURE.md:2: no file is named `c.rs`",
+        ];
+        assert_eq!(complaints(&files), expected);
     }
 
     #[test]
