@@ -308,11 +308,17 @@ impl<M: Member> Hub<M> {
             [] => targets.extend(state.members.iter().map(|(_, entry)| entry.member.clone())),
             rooms => {
                 let several = rooms.len() > 1;
-                for slot in rooms.iter().flat_map(|room| state.slots(room)) {
-                    let skip =
-                        if several { !seen.insert(slot) } else { excluded && seen.contains(&slot) };
-                    if !skip && let Some(entry) = state.members.get(slot) {
-                        targets.push(entry.member.clone());
+                for room in rooms {
+                    let slots = state.slots(room);
+                    targets.reserve(slots.size_hint().0);
+                    for slot in slots {
+                        let skip = match several {
+                            true => !seen.insert(slot),
+                            false => excluded && seen.contains(&slot),
+                        };
+                        if !skip && let Some(entry) = state.members.get(slot) {
+                            targets.push(entry.member.clone());
+                        }
                     }
                 }
             }
