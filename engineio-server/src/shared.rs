@@ -149,7 +149,9 @@ impl State {
         self.waiting.as_mut()?.push.take()
     }
 
-    /// Moves frames from the session to the transports, as far as these accept them.
+    /// Moves frames from the session to the transports. No frame is taken before the kernel has
+    /// accepted the previous batch: until then frames count as queued, and volatile messages are
+    /// not sent late.
     #[inline]
     pub(crate) fn fill_writers(
         &mut self,
@@ -159,22 +161,17 @@ impl State {
         if self.arriving.is_some() && probe.is_none() {
             *probe = self.arriving.take();
         }
-        if let Some(transport) = transport {
-            self.fill_writer(transport);
+        if let Some(transport) = transport
+            && transport.is_idle()
+        {
+            self.fill(transport);
         }
         // Before the upgrade, only the frames of its exchange go to the probe, which then becomes
         // the transport.
-        if let Some(probe) = probe {
-            self.fill_writer(probe);
-        }
-    }
-
-    /// Moves frames from the session to a transport. No frame is taken before the kernel has
-    /// accepted the previous batch: until then frames count as queued, and volatile messages are
-    /// not sent late.
-    fn fill_writer(&mut self, transport: &mut MessageTransport) {
-        if transport.is_idle() {
-            self.fill(transport);
+        if let Some(probe) = probe
+            && probe.is_idle()
+        {
+            self.fill(probe);
         }
     }
 
