@@ -514,7 +514,7 @@ impl Connection {
                 // After a violation the session or the probe is closed, which its outputs report.
                 let _ = state.session.handle_input(now, input);
             }
-            let ended = state.session.former_transport().is_none();
+            let ended = self.former.is_some() && state.session.former_transport().is_none();
             drop(state);
             if ended {
                 self.end_former();
