@@ -311,19 +311,25 @@ async fn read_varint(recv: &mut RecvStream) -> Result<u64, StreamError> {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::discriminant;
+
     use super::*;
 
     fn session_request(path: &str) -> Vec<u8> {
+        request(path, &[("origin", "https://example.com")])
+    }
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         let fields = [
             (":method", "CONNECT"),
             (":scheme", "https"),
             (":protocol", "webtransport"),
             (":authority", "example.com:3000"),
             (":path", path),
-            ("origin", "https://example.com"),
         ];
+        let fields = fields.iter().chain(headers).copied().collect::<Headers>();
         let mut bytes = Vec::new();
-        fields.into_iter().collect::<Headers>().generate_frame().write(&mut bytes).unwrap();
+        fields.generate_frame().write(&mut bytes).unwrap();
         bytes
     }
 
@@ -353,18 +359,22 @@ mod tests {
         let plain = [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", "/")];
         let mut page = Vec::new();
         plain.into_iter().collect::<Headers>().generate_frame().write(&mut page).unwrap();
-        let seeds =
-            [session_request("/engine.io/?a=b"), reserved, page, vec![0x01, 0x80, 0, 0x20, 0]];
+        let two_faults = [&request("/", &[("a b", "c"), ("d", "e\0f")])[..], &[0; 200]].concat();
+        let open = session_request("/engine.io/?a=b");
+        let seeds = [open, reserved, page, two_faults, vec![0x01, 0x80, 0, 0x20, 0]];
         fuzz::run("http3_head", 5000, &seeds, |head| {
             // Further bytes do not change what the first ones say.
-            let whole = parse_head(head).map_err(|error| error.to_string());
+            let whole = parse_head(head);
             for len in [head.len() / 2, head.len().saturating_sub(1)] {
                 match (parse_head(&head[..len]), &whole) {
                     (Ok(None), _) | (Ok(Some(Head::Other)), Ok(Some(Head::Other))) => {}
                     (Ok(Some(Head::Session(short))), Ok(Some(Head::Session(whole)))) => {
                         assert_eq!(short.uri, whole.uri);
                     }
-                    (Err(short), Err(whole)) => assert_eq!(short.to_string(), *whole),
+                    // Headers have no order, so the error may be about another one.
+                    (Err(short), Err(whole)) => {
+                        assert_eq!(discriminant(&short), discriminant(whole), "{short} {whole}");
+                    }
                     _ => panic!("different"),
                 }
             }
