@@ -8,12 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socketio_parser::Nsp;
+use socketio_parser::{Args, Nsp};
 
 use crate::{
     Body, Cluster, ClusterLimits, ClusterMember, ClusterRequest, Discovery, Heartbeats, Message,
-    NodeId, Output, RequestId, Selection, SocketDetails, ack_args, event_args,
-    recovery::SavedSession,
+    NodeId, Output, RequestId, Selection, SocketDetails, ack_args, recovery::SavedSession,
 };
 
 /// Decodes a message. If this succeeds, encoding and decoding it again must not change it.
@@ -44,7 +43,7 @@ pub fn session(data: &[u8]) {
 /// Executes one operation on the state machine for every two bytes. In any order of operations,
 /// every waiter must be returned once, and the limits must hold.
 pub fn cluster_ops(data: &[u8]) {
-    let Some((&first, ops)) = data.split_first() else { return };
+    let (Some((&first, ops)), Ok(args)) = (data.split_first(), ack_args(&())) else { return };
     let discovery = match first % 2 {
         0 => Discovery::Count,
         _ => Discovery::Heartbeats(Heartbeats::default()),
@@ -54,6 +53,7 @@ pub fn cluster_ops(data: &[u8]) {
     let mut node = Fuzzed {
         cluster: Cluster::new(member, discovery, limits),
         now: Instant::now(),
+        args,
         requests: Vec::new(),
         waiting: BTreeSet::new(),
     };
@@ -71,44 +71,43 @@ pub fn cluster_ops(data: &[u8]) {
 struct Fuzzed {
     cluster: Cluster<usize>,
     now: Instant,
+    /// The arguments of all messages, which the machine does not read.
+    args: Args,
     requests: Vec<RequestId>,
     waiting: BTreeSet<usize>,
 }
 
 impl Fuzzed {
     fn run(&mut self, kind: u8, value: u8) {
-        let request =
-            self.requests.get(usize::from(value >> 3) % self.requests.len().max(1)).cloned();
-        let nobody = RequestId::from("nobody");
-        let request = request.unwrap_or(nobody);
-        let args = event_args("x", &value).ok();
-        let ack = ack_args(&value).ok();
-        let body = match (kind % 13, args, ack) {
-            (0, ..) => return self.cluster.join(self.now),
-            (1, ..) => return self.pass(Duration::from_millis(u64::from(value) * 20)),
-            (2, Some(args), _) => return self.ask(ClusterRequest::ServerSideEmit(args), value),
-            (3, ..) => return self.ask(ClusterRequest::FetchSockets(Selection::default()), value),
-            (4, Some(args), _) => {
-                return self.ask(ClusterRequest::Broadcast(args, Selection::default()), value);
+        let known = self.requests.get(usize::from(value >> 3) % self.requests.len().max(1));
+        let request = || known.cloned().unwrap_or_else(|| "nobody".into());
+        let body = match kind % 13 {
+            0 => return self.cluster.join(self.now),
+            1 => return self.pass(Duration::from_millis(u64::from(value) * 20)),
+            2 => return self.ask(ClusterRequest::ServerSideEmit(self.args.clone()), value),
+            3 => return self.ask(ClusterRequest::FetchSockets(Selection::default()), value),
+            4 => {
+                let request = ClusterRequest::Broadcast(self.args.clone(), Selection::default());
+                return self.ask(request, value);
             }
-            (5, ..) => {
-                if let Some(waiter) = self.cluster.forget(&request) {
+            5 => {
+                if let Some(waiter) = self.cluster.forget(&request()) {
                     assert!(self.waiting.remove(&waiter), "{waiter} was done already");
                 }
                 return;
             }
-            (6, ..) => Body::InitialHeartbeat,
-            (7, ..) => Body::AdapterClose,
-            (8, ..) => {
+            6 => Body::InitialHeartbeat,
+            7 => Body::AdapterClose,
+            8 => {
                 let sockets = vec![SocketDetails::default(); usize::from(value % 4)];
-                Body::FetchSocketsResponse { request, sockets }
+                Body::FetchSocketsResponse { request: request(), sockets }
             }
-            (9, _, Some(args)) => Body::ServerSideEmitResponse { request, args },
-            (10, ..) => {
+            9 => Body::ServerSideEmitResponse { request: request(), args: self.args.clone() },
+            10 => {
                 let clients = if value == 0 { u64::MAX } else { u64::from(value % 4) };
-                Body::BroadcastClientCount { request, clients }
+                Body::BroadcastClientCount { request: request(), clients }
             }
-            (11, _, Some(args)) => Body::BroadcastAck { request, args },
+            11 => Body::BroadcastAck { request: request(), args: self.args.clone() },
             _ => Body::Heartbeat,
         };
         let uid = NodeId::from((value % 8).to_string());
