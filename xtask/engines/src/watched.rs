@@ -18,7 +18,8 @@ use crate::program::Error;
 /// The shell script. Its standard input ends when the test process ends, for whatever reason.
 ///
 /// PostgreSQL's processes leave the process group of their parent, so the script finds children by
-/// their parent. It stops the parent first, so that the parent cannot start more children.
+/// their parent. It stops the parent first, so that the parent cannot start more children. It waits
+/// until all are gone, because PostgreSQL does not start while a former process has shared memory.
 const WATCH: &str = r#"
 folder=$1; shift
 child=
@@ -26,8 +27,12 @@ all() { cat "/proc/$child/task/$child/children" 2>/dev/null; echo "$child"; }
 end() {
   [ -n "$child" ] || return 0
   kill -s STOP "$child" 2>/dev/null
-  kill -s KILL $(all) 2>/dev/null
+  killed=$(all)
+  kill -s KILL $killed 2>/dev/null
   wait "$child" 2>/dev/null
+  for process in $killed; do
+    while grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$process/status"; do sleep 0.01; done
+  done
   child=
 }
 while read -r word; do
