@@ -59,7 +59,7 @@ impl EngineLog {
         encode: &Encode,
     ) -> Vec<Arc<SocketInner>> {
         let UnloggedEvent { number, in_log } = event;
-        // The log will return this event.
+        // The log may still return this event.
         let ahead = number.filter(|_| in_log != InLog::No);
         let note = |position: &mut LogPosition| {
             ahead.into_iter().for_each(|number| position.ahead.add(number));
