@@ -66,11 +66,8 @@ export async function node(kind, adapter, { url }, env = {}) {
   return Object.assign(server, { kind, name: env.NAME ?? kind });
 }
 
-/**
- * Connects a client that records every event as `[event, ...args]` in `heard`. If `lost` is given,
- * the client takes over its session.
- */
-export async function member(server, { namespace = '/', auth = {}, lost, ...options } = {}) {
+/** Creates a client that records every event as `[event, ...args]` in `heard`. If `lost` is given, the client claims its session. */
+function recorder(server, { namespace = '/', auth = {}, lost, ...options } = {}) {
   const socket = client(server, { namespace, auth, transports: ['websocket'], autoConnect: false, ...options });
   if (lost) Object.assign(socket, { _pid: lost._pid, _lastOffset: lost._lastOffset });
   socket.heard = [];
@@ -81,8 +78,30 @@ export async function member(server, { namespace = '/', auth = {}, lost, ...opti
     else ack?.(socket.answer === undefined ? socket.id : socket.answer);
   });
   socket.op = (op, fields = {}) => within(socket.emitWithAck('op', { op, ...fields }), `the result of ${op}`);
+  return socket;
+}
+
+/** Connects a client that records every event. */
+export async function member(server, options) {
+  const socket = recorder(server, options);
   await event(socket.connect(), 'connect');
   return socket;
+}
+
+/**
+ * Connects one client to each of these servers. All claim the session of `lost` at once. Returns the client that keeps it, and the clients
+ * with new sessions. A later claim takes the session over, and closes the connection that had it, perhaps before its client is connected.
+ */
+export async function claimants(servers, lost) {
+  const sockets = servers.map((server) => recorder(server, { lost, reconnection: false }));
+  await Promise.all(sockets.map((socket) => {
+    const ends = [event(socket, 'connect'), event(socket, 'disconnect')];
+    socket.connect();
+    return Promise.race(ends);
+  }));
+  const connected = (recovered) => sockets.filter((socket) => socket.connected && socket.recovered === recovered);
+  await eventually(() => connected(true).length === 1, 'one client has the session');
+  return { heir: connected(true)[0], fresh: connected(false) };
 }
 
 /** Resolves with the first truthy result of `condition`. */
