@@ -3,7 +3,11 @@
 use crate::support;
 
 use engineio_server::{EngineConfig, Transport};
-use support::{Server, within};
+use support::{Server, until, within};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite;
 
 const TRANSPORT: &str = r#"{"code":0,"message":"Transport unknown"}"#;
@@ -103,6 +107,42 @@ async fn a_websocket_request_without_key_or_version_is_refused() {
         // The response names the supported version if the request had another one.
         assert_eq!(answer.contains("\r\nsec-websocket-version: 13\r\n"), named, "{answer}");
     }
+}
+
+/// The client resets the connection at once, or after it has read the refusal.
+#[tokio::test]
+async fn a_reset_after_an_invalid_upgrade_request_ends_only_its_connection() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for (query, version) in [
+        ("EIO=4&transport=tape", 13),
+        ("EIO=4&transport=websocket&sid=unknown", 13),
+        ("EIO=4&transport=websocket", 8),
+    ] {
+        let head = format!(
+            "GET /engine.io/?{query} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n\
+             upgrade: websocket\r\nsec-websocket-version: {version}\r\n\
+             sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        for reads in [false, true] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            if reads {
+                let mut status_line = [0; "HTTP/1.1 400".len()];
+                within(stream.read_exact(&mut status_line)).await.unwrap();
+                assert_eq!(&status_line, b"HTTP/1.1 400");
+            }
+            stream.set_zero_linger().unwrap();
+            drop(stream);
+            until(|| tasks() == before).await;
+        }
+    }
+    // The server may notice a reset before it reads the request.
+    let refused = server.engine.stats().refused.total();
+    assert!((3..=6).contains(&refused), "{refused}");
+    assert_eq!(server.engine.clients_count(), 0);
+    server.websocket().await;
 }
 
 #[tokio::test]
