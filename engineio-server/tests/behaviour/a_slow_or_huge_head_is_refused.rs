@@ -36,6 +36,22 @@ async fn a_huge_head_is_refused() {
 }
 
 #[tokio::test]
+async fn a_head_of_almost_16_kib_is_accepted_by_default() {
+    let server = Server::echo(EngineConfig::default()).await;
+    let head = |filler: usize| {
+        format!(
+            "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\n\
+             connection: close\r\nx: {}\r\n\r\n",
+            "x".repeat(filler)
+        )
+    };
+    let accepted = server.exchange(head(16 * 1024 - 200).as_bytes()).await;
+    assert!(accepted.starts_with("HTTP/1.1 200"), "{accepted}");
+    let refused = server.exchange(head(16 * 1024).as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
+}
+
+#[tokio::test]
 async fn too_many_headers_are_refused() {
     let server = Server::echo(EngineConfig::default()).await;
     let head = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(1000));
