@@ -271,6 +271,33 @@ fn a_packet_whose_attachments_do_not_arrive_is_dropped_with_its_connection() {
 }
 
 #[test]
+fn attachments_before_connect_have_the_same_limits() {
+    let now = Instant::now();
+    let announced = |count: usize| PacketData::Text(format!(r#"5{count}-["e"]"#).into());
+    let binary = |bytes: usize| PacketData::Binary(vec![0; bytes].into());
+    let too_many = Err(DecodeError::TooManyAttachments.into());
+    assert_eq!(server().handle_data(now, announced(11)), too_many);
+
+    let limit = 6;
+    let limits = Limits::default().max_attachment_bytes(limit);
+    let mut large = Server::server(Protocol::V5, limits);
+    large.handle_data(now, announced(2)).unwrap();
+    large.handle_data(now, binary(4)).unwrap();
+    let too_large = Err(DecodeError::AttachmentsTooLarge { limit }.into());
+    assert_eq!(large.handle_data(now, binary(4)), too_large);
+
+    let mut unfinished = server();
+    unfinished.handle_data(now, announced(2)).unwrap();
+    assert_eq!(unfinished.poll_timeout(), Some(now + SECOND * 30));
+    assert_eq!(unfinished.handle_timeout(now + SECOND * 30), Err(Violation::UnfinishedTimeout));
+
+    let mut finished = server();
+    finished.handle_data(now, announced(1)).unwrap();
+    let invalid = Err(Violation::InvalidState(PacketType::Event));
+    assert_eq!(finished.handle_data(now, binary(1)), invalid);
+}
+
+#[test]
 fn a_client_of_protocol_v4_is_in_the_main_namespace_from_the_start() {
     let mut server = Server::server(Protocol::V4, Limits::default());
     assert_eq!(outputs(&mut server), ["connect / None"]);
