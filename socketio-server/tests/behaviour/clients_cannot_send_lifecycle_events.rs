@@ -4,7 +4,7 @@
 use crate::support;
 
 use socketio_server::{Data, EventName, Socket};
-use support::{log, server};
+use support::{failures, log, server};
 
 #[tokio::test]
 async fn lifecycle_handlers_ignore_client_events_of_their_name() {
@@ -34,4 +34,18 @@ async fn lifecycle_handlers_ignore_client_events_of_their_name() {
     assert_eq!(log.next().await, format!("disconnecting: {reason}"));
     assert_eq!(log.next().await, format!("disconnect: {reason}"));
     assert_eq!(log.next().await, format!("own disconnect: {reason}"));
+}
+
+/// In Node, an event of this name without a listener once ended the process.
+#[tokio::test]
+async fn an_event_named_error_is_an_ordinary_event() {
+    let server = server().await;
+    let mut failures = failures(server.io.sockets());
+    let mut client = server.client().await;
+    client.burst(&[r#"42["error"]"#, r#"42["error",{"message":"x"}]"#]).await;
+    client.fence().await;
+    server.io.on("error", |Data(n): Data<u32>| async move { n });
+    client.send(r#"421["error",7]"#).await;
+    client.expect("431[7]").await;
+    assert!(failures.rest().is_empty(), "the error handler ran");
 }
