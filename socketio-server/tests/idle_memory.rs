@@ -18,6 +18,9 @@ static ALLOCATIONS: PeakAlloc = PeakAlloc;
 
 const CLIENTS: usize = 200;
 
+/// The length of the large event of each client.
+const LARGE: usize = 200_000;
+
 /// The bytes of a client in one namespace, including its share of the server's tables.
 const MAX_CLIENT: usize = 2_240;
 
@@ -44,7 +47,7 @@ fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(&frame[..6 + text.len()]).unwrap();
 }
 
-/// Connects a client, which sends an event and gets a reply.
+/// Connects a client, which sends a small and a large event and gets replies.
 fn connect(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -62,7 +65,29 @@ fn connect(address: SocketAddr) -> TcpStream {
     receive(&mut stream, b"40{");
     send(&mut stream, r#"42["echo","hello"]"#);
     receive(&mut stream, b"42[");
+    exchange_large_message(&mut stream);
     stream
+}
+
+/// Sends a large event and reads its echo.
+fn exchange_large_message(stream: &mut TcpStream) {
+    let event = format!(r#"42["echo","{}"]"#, "x".repeat(LARGE));
+    let mut frame = vec![0x81, 0xff];
+    frame.extend((event.len() as u64).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(event.as_bytes());
+    stream.write_all(&frame).unwrap();
+    let mut header = [0; 10];
+    stream.read_exact(&mut header[..2]).unwrap();
+    while header[1] < 126 {
+        // A ping came first.
+        assert_eq!(header, [0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        stream.read_exact(&mut [0]).unwrap();
+        send(stream, "3");
+        stream.read_exact(&mut header[..2]).unwrap();
+    }
+    stream.read_exact(&mut header[2..]).unwrap();
+    stream.read_exact(&mut vec![0; event.len()]).unwrap();
 }
 
 /// Connects clients and waits until each has answered a ping and got the next one.
