@@ -154,6 +154,17 @@ async fn an_expired_session_is_freed_and_not_recovered() {
     assert!(!lost.recovers().await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_is_recovered_until_its_time_has_passed() {
+    let time = Duration::from_secs(3600);
+    for (away, expected) in [(time * 9 / 10, true), (time * 11 / 10, false)] {
+        let recovery = Recovery::default().max_disconnection_duration(time);
+        let mut lost = after(recovery, reset).await;
+        tokio::time::sleep(away).await;
+        assert_eq!(lost.recovers().await, expected, "{away:?}");
+    }
+}
+
 #[tokio::test]
 async fn no_session_is_recovered_with_recovery_off() {
     let server = server().await;
