@@ -22,7 +22,7 @@ use support::{
 /// A node that waits ten minutes for its engine, which can fail, in a cluster whose log skips events
 /// while the flag is set.
 async fn patient_node(recovery: Recovery) -> (MemoryCluster, Arc<AtomicBool>, Arc<Troubled>, Node) {
-    let (cluster, skip) = skipping();
+    let (cluster, skip) = skipping(|_| true);
     let engine = Troubled::new(&cluster);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
     let node = Node::with(engine.clone(), recovery, limits).await;
@@ -77,7 +77,7 @@ async fn a_late_event_reaches_a_client_that_is_about_to_return() {
 /// The client returns to the node whose reader has skipped the event.
 #[tokio::test]
 async fn an_event_that_a_client_got_when_it_returned_is_not_delivered_late() {
-    let (cluster, skip) = skipping();
+    let (cluster, skip) = skipping(|_| true);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
     let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
     let other = Node::of(&cluster).await;
@@ -306,20 +306,14 @@ async fn an_unconfirmed_event_that_a_client_got_on_another_node_is_not_delivered
 /// where in the log its own event is. The client waits until it can.
 #[tokio::test]
 async fn an_unconfirmed_event_of_a_new_node_is_not_delivered_again() {
-    let (cluster, skips) = (cluster(), Arc::new(AtomicBool::new(false)));
-    let skipped = skips.clone();
-    cluster.on_message(move |message| {
-        if message.to == 0 || !skipped.load(Ordering::SeqCst) {
-            message.deliver();
-        }
-    });
+    let (cluster, skip) = skipping(|node| node != 0);
     let mut other = Node::of(&cluster).await;
     let (mut client, _, pid, _) = other.client_with_offset().await;
     other.settle().await;
     let engine = Troubled::new(&cluster);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
     let node = Node::with(engine.clone(), Recovery::default(), limits).await;
-    skips.store(true, Ordering::SeqCst);
+    skip.store(true, Ordering::SeqCst);
     engine.set(Trouble::NoAnswer);
     node.server.io.emit("unconfirmed", &1).unwrap();
     let (unconfirmed, offset) = client.recorded().await;
@@ -330,7 +324,7 @@ async fn an_unconfirmed_event_of_a_new_node_is_not_delivered_again() {
     let mut client = node.claims(&pid, &offset).await;
     // Enough for a node that does not wait.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    skips.store(false, Ordering::SeqCst);
+    skip.store(false, Ordering::SeqCst);
     engine.set(Trouble::None);
     node.server.io.emit("last", &2).unwrap();
     assert_eq!(client.recorded().await.0, json!(["last", 2]));

@@ -279,7 +279,7 @@ async fn an_event_that_could_not_be_logged_overtakes_no_unconfirmed_event() {
 /// A reader that has lost its position, or that cannot decode an entry, skips events.
 #[tokio::test]
 async fn events_that_the_log_skips_reach_the_clients_of_their_node_in_order() {
-    let (cluster, skip) = skipping();
+    let (cluster, skip) = skipping(|_| true);
     let limits = ClusterLimits::default().request_timeout(Duration::from_secs(600));
     let mut node = Node::with(cluster.adapter(), Recovery::default(), limits).await;
     let (mut client, socket, _) = node.client().await;

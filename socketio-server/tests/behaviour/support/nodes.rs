@@ -32,12 +32,14 @@ pub fn patient() -> ClusterLimits {
     ClusterLimits::default().request_timeout(Duration::from_secs(40))
 }
 
-/// A cluster whose log skips the events to its nodes while the flag is set.
-pub fn skipping() -> (MemoryCluster, Arc<AtomicBool>) {
+/// A cluster whose log skips the messages to the selected nodes while the flag is set.
+pub fn skipping(
+    is_selected: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> (MemoryCluster, Arc<AtomicBool>) {
     let (cluster, skip) = (cluster(), Arc::new(AtomicBool::new(false)));
     let skipped = skip.clone();
     cluster.on_message(move |message| {
-        if !skipped.load(Ordering::SeqCst) {
+        if !(is_selected(message.to) && skipped.load(Ordering::SeqCst)) {
             message.deliver();
         }
     });
