@@ -35,10 +35,8 @@ async fn recoverable(
     server: &Running,
     connected: &mut UnboundedReceiver<Socket>,
 ) -> (Client, Socket, (String, String), String) {
-    let (mut client, socket, ids) = connect(server, connected).await;
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
-    (client, socket, ids, offset)
+    let (client, sid, pid, offset) = server.client_with_offset().await;
+    (client, within(connected.recv()).await.unwrap(), (sid, pid), offset)
 }
 
 #[tokio::test]

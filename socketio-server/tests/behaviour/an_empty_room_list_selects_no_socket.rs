@@ -125,11 +125,7 @@ async fn a_broadcast_to_an_empty_list_is_not_published() {
 async fn a_recovered_client_gets_no_event_of_an_empty_list() {
     let config = ServerConfig::default().connection_state_recovery(Recovery::default());
     let server = server_with(config).await;
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    server.io.emit("first", &()).unwrap();
-    let offset = client.recorded().await.1;
+    let (client, sid, pid, offset) = server.client_with_offset().await;
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
     server.io.to(none()).emit("nobody", &()).unwrap();

@@ -33,11 +33,7 @@ async fn guarded(recovery: Recovery) -> (Running, Arc<AtomicU32>, Arc<AtomicBool
 /// Connects a client that receives an event, is lost, and misses another one. Returns its private
 /// id and offset.
 async fn lost(server: &Running) -> (String, String) {
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (_, pid) = client.recoverable().await;
-    server.io.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
+    let (client, _, pid, offset) = server.client_with_offset().await;
     client.reset();
     until(|| server.io.of("/").sockets_count() == 0).await;
     server.io.to("by the middleware").emit("missed", &1).unwrap();

@@ -17,12 +17,8 @@ async fn connected(recovery: Recovery) -> (Running, Client, Socket, String, Stri
         .engine(|engine| engine.max_queued_packets(100));
     let server = server_with(config).await;
     let mut sockets = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (_, pid) = client.recoverable().await;
+    let (client, _, pid, offset) = server.client_with_offset().await;
     let socket = within(sockets.recv()).await.unwrap();
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
     (server, client, socket, pid, offset)
 }
 

@@ -23,16 +23,6 @@ async fn alone() -> Running {
     server_with(ServerConfig::default().connection_state_recovery(Recovery::default())).await
 }
 
-/// Connects a client that has received an event. Returns its ids and the offset of the event.
-async fn client(server: &Running) -> (Client, String, String, String) {
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
-    server.io.to(sid.as_str()).emit("got", &()).unwrap();
-    let offset = client.recorded().await.1;
-    (client, sid, pid, offset)
-}
-
 async fn claim(server: &Running, pid: &str, offset: &str) -> Client {
     let mut client = server.open().await;
     client.claim(pid, offset).await;
@@ -58,7 +48,7 @@ fn lifecycle(io: &Server) -> Log<String> {
 async fn the_old_socket_ends_before_its_client_is_restored() {
     let server = alone().await;
     let mut lifecycle = lifecycle(&server.io);
-    let (_silent, sid, pid, offset) = client(&server).await;
+    let (_silent, sid, pid, offset) = server.client_with_offset().await;
     server.io.emit("missed", &1).unwrap();
     let mut back = claim(&server, &pid, &offset).await;
     assert_eq!(back.recorded().await.0, json!(["missed", 1]));
@@ -75,7 +65,7 @@ async fn the_old_socket_ends_before_its_client_is_restored() {
 /// Abandons a client's connection a hundred times without closing it, and checks that the client
 /// gets every event once and in order.
 async fn switch_connections(servers: &[&Running]) {
-    let (_first, sid, pid, mut offset) = client(servers[0]).await;
+    let (_first, sid, pid, mut offset) = servers[0].client_with_offset().await;
     let switched = Arc::new(AtomicU32::new(0));
     let senders: Vec<_> = servers.iter().map(|server| server.io.clone()).collect();
     let talking = tokio::spawn({
@@ -195,7 +185,7 @@ async fn two_claims_at_once_take_a_session_over_once() {
     };
     let mut taken_over = 0;
     for servers in [[&alone, &alone, &alone], [one, one, one], [one, two, two], [one, one, two]] {
-        let (_silent, _, pid, offset) = client(servers[0]).await;
+        let (_silent, _, pid, offset) = servers[0].client_with_offset().await;
         let mut claimants = [servers[1].open().await, servers[2].open().await];
         for claimant in &mut claimants {
             claimant.claim(&pid, &offset).await;
@@ -218,7 +208,7 @@ async fn a_claim_for_another_namespace_leaves_the_client_connected() {
     nodes.iter().for_each(|node| drop(node.server.io.of("/other")));
     alone.io.of("/other");
     let (mut client_0, _, pid_0, offset_0) = nodes[0].client_with_offset().await;
-    let (mut client_1, _, pid_1, offset_1) = client(&alone).await;
+    let (mut client_1, _, pid_1, offset_1) = alone.client_with_offset().await;
     for (server, pid, offset) in [
         (&nodes[0].server, &pid_0, &offset_0),
         (&nodes[1].server, &pid_0, &offset_0),
@@ -236,7 +226,7 @@ async fn a_claim_for_another_namespace_leaves_the_client_connected() {
 #[tokio::test]
 async fn a_claim_with_another_private_id_leaves_the_client_connected() {
     let server = alone().await;
-    let (mut owner, _, pid, offset) = client(&server).await;
+    let (mut owner, _, pid, offset) = server.client_with_offset().await;
     let mut thief = claim(&server, &"x".repeat(20), &offset).await;
     assert_ne!(thief.recoverable().await.1, pid);
     owner.fence().await;
@@ -247,7 +237,7 @@ async fn a_client_whose_missed_events_are_gone_gets_a_new_session() {
     let few = Recovery::default().max_packets(2);
     let server = server_with(ServerConfig::default().connection_state_recovery(few)).await;
     let mut reasons = disconnections(&server.io.of("/"));
-    let (_silent, _, pid, offset) = client(&server).await;
+    let (_silent, _, pid, offset) = server.client_with_offset().await;
     for n in 0..3 {
         server.io.emit("missed", &n).unwrap();
     }
@@ -289,7 +279,7 @@ async fn a_deliberate_disconnection_wins_against_a_claim() {
         let _ = sender.send(socket);
         async {}
     });
-    let (_silent, _, pid, offset) = client(&server).await;
+    let (_silent, _, pid, offset) = server.client_with_offset().await;
     let socket = within(connected.recv()).await.unwrap();
     let mut back = server.open().await;
     // Neither driver runs in between.
@@ -303,7 +293,7 @@ async fn a_session_that_expires_during_its_takeover_is_not_restored() {
     let short = Recovery::default().max_disconnection_duration(Duration::ZERO);
     let server = server_with(ServerConfig::default().connection_state_recovery(short)).await;
     let mut reasons = disconnections(&server.io.of("/"));
-    let (_silent, _, pid, offset) = client(&server).await;
+    let (_silent, _, pid, offset) = server.client_with_offset().await;
     let mut back = claim(&server, &pid, &offset).await;
     assert_ne!(back.recoverable().await.1, pid);
     assert_eq!(reasons.next().await, "transport close");
@@ -318,7 +308,7 @@ async fn clients_of_a_draining_node_return_to_another_at_once() {
     let (one, two) = (&one.server, &two.server);
     let mut clients = Vec::new();
     for _ in 0..20 {
-        clients.push(client(one).await);
+        clients.push(one.client_with_offset().await);
     }
     let draining = one.io.clone();
     let drained = tokio::spawn(async move { draining.drain(Duration::from_millis(200)).await });

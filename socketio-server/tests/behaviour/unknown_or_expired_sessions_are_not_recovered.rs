@@ -25,12 +25,8 @@ async fn after(recovery: Recovery, leave: impl AsyncFnOnce(&Socket, Client)) -> 
         .engine(|engine| engine.max_queued_packets(100));
     let server = server_with(config).await;
     let mut connected = sockets(&server.io.of("/"));
-    let mut client = server.open().await;
-    client.send("40").await;
-    let (sid, pid) = client.recoverable().await;
+    let (client, sid, pid, offset) = server.client_with_offset().await;
     let socket = within(connected.recv()).await.unwrap();
-    socket.emit("got", &1).unwrap();
-    let offset = client.recorded().await.1;
     leave(&socket, client).await;
     until(|| server.io.of("/").sockets_count() == 0).await;
     Lost { server, connected, socket, sid, pid, offset }

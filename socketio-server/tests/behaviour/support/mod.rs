@@ -137,6 +137,17 @@ impl Running {
         self.open_on(TcpSocket::new_v4().unwrap()).await
     }
 
+    /// Connects a client that has received an event. Returns its id, its private id and the offset
+    /// of the event too.
+    pub async fn client_with_offset(&self) -> (Client, String, String, String) {
+        let mut client = self.open().await;
+        client.send("40").await;
+        let (sid, pid) = client.recoverable().await;
+        self.io.to(sid.as_str()).emit("got", &1).unwrap();
+        let offset = client.recorded().await.1;
+        (client, sid, pid, offset)
+    }
+
     /// Connects a client that has not read the handshake.
     pub async fn dial(&self) -> Client {
         self.dial_on(TcpSocket::new_v4().unwrap()).await
