@@ -15,7 +15,7 @@ use std::{
 use engineio_parser::{Packet, session::Loss};
 use engineio_server::EngineConfig as ServerConfig;
 
-use self::peer::{NO_ERROR, Peer, response, settings};
+use self::peer::{NO_ERROR, Peer, response};
 use super::*;
 use crate::{RequestError, Tls};
 
@@ -167,13 +167,9 @@ async fn a_paused_client_reads_ahead_within_its_limit() {
     }
 }
 
-/// Accepts a connection, and writes the response to its request.
+/// Writes the response to a client's request, and waits until the client has closed its connection.
 async fn respond(peer: &Peer, response: &[u8]) {
-    let connection = peer.connection().await;
-    let mut control = connection.open_uni().await.unwrap();
-    control.write_all(&settings()).await.unwrap();
-    let mut request = connection.accept_bi().await.unwrap();
-    request.0.write_all(response).await.unwrap();
+    let (connection, _control, _request) = peer.respond(response).await;
     connection.closed().await;
 }
 

@@ -101,13 +101,23 @@ impl Peer {
         self.endpoint.accept().await.unwrap().await.unwrap()
     }
 
-    /// Accepts a session, and returns it with the client's first packet.
-    pub(super) async fn accept(&self) -> (Session, Packet) {
+    /// Accepts a connection, and writes the response to its request. Returns the control stream
+    /// and the stream of the request too.
+    pub(super) async fn respond(
+        &self,
+        response: &[u8],
+    ) -> (Connection, SendStream, (SendStream, RecvStream)) {
         let connection = self.connection().await;
         let mut control = connection.open_uni().await.unwrap();
         control.write_all(&settings()).await.unwrap();
         let mut request = connection.accept_bi().await.unwrap();
-        request.0.write_all(&response(200)).await.unwrap();
+        request.0.write_all(response).await.unwrap();
+        (connection, control, request)
+    }
+
+    /// Accepts a session, and returns it with the client's first packet.
+    pub(super) async fn accept(&self) -> (Session, Packet) {
+        let (connection, control, request) = self.respond(&response(200)).await;
         let (send, mut recv) = connection.accept_bi().await.unwrap();
         // The type of the stream and the id of the session.
         recv.read_exact(&mut [0; 3]).await.unwrap();
