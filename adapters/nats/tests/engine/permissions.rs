@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     Node,
+    log::{LONG, MINUTE},
+    sessions::session,
     suite::{RecordingInbox, until, within},
     with,
 };
@@ -164,6 +166,45 @@ async fn a_namespace_that_must_not_write_to_the_log_affects_no_other() {
     }
     assert_eq!(there.events(), ["meanwhile"; 2]);
     assert_eq!(violations(&engine, "Publish"), 2);
+}
+
+#[tokio::test]
+async fn the_permissions_that_the_readme_recommends_suffice() {
+    let readme = include_str!("../../README.md");
+    let (_, rules) = readme.split_once("```text\nauthorization").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    let engine = Nats::with_configuration(&format!("authorization{rules}")).unwrap();
+    let options = |user: &str, password: &str| {
+        connect_options().user_and_password(user.into(), password.into())
+    };
+    let join = async |uid| {
+        let config = with(&engine, options("servers", "secret")).await.timeout(LONG);
+        let config = config.connection_state_recovery(JetStream::default());
+        Node::join(NatsAdapter::new(config).unwrap(), "/", uid).await
+    };
+    let (here, there) = (join("one").await, join("two").await);
+    here.publish_now(&[], "hello").await;
+    there.wait_for("hello").await;
+    // JetStream asks for a reply after each megabyte, and stops without one.
+    let offset = here.publish("first").await;
+    let megabytes = "x".repeat(500_000);
+    for n in 0..20 {
+        let large = here.message(&["r"], &format!("n{n}"), &megabytes);
+        within(here.link.publish(large)).await.unwrap();
+    }
+    there.wait_for("n19").await;
+    here.store().persist(session("P", "/"), MINUTE).await.unwrap();
+    assert!(there.store().take("P", &offset, None).await.unwrap().session().is_some());
+    assert!(!engine.log().contains("Violation"), "{}", engine.log());
+
+    let other = options("others", "other").connect(engine.url()).await.unwrap();
+    for subject in ["socketio.Lw.all", "socketio.log.Lw", "$JS.API.STREAM.INFO.socketio-log"] {
+        other.publish(subject, "x".into()).await.unwrap();
+    }
+    let _denied = other.subscribe("socketio.>").await.unwrap();
+    other.flush().await.unwrap();
+    until(|| async { violations(&engine, "Publish") == 3 }).await;
+    until(|| async { violations(&engine, "Subscription") == 1 }).await;
 }
 
 /// Collects what is logged.
