@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use engines::Postgres;
 use socketio_adapter::{AdapterError, ClusterAdapter, ClusterMember};
-use socketio_adapter_postgres::PostgresAdapter;
+use socketio_adapter_postgres::{
+    EventLog, PostgresAdapter, PostgresConfig,
+    tokio_postgres::{NoTls, error::SqlState},
+};
+use socketio_parser::Binary;
 
 use crate::{
     Node, adapter, connect_directly,
@@ -63,4 +67,37 @@ async fn a_channel_that_postgresql_refuses_costs_its_own_namespace() {
         until(|| async { node.inbox.messages().len() >= 3 }).await;
     }
     assert_eq!(listeners().await, connections, "the connections are the same");
+}
+
+#[tokio::test]
+async fn the_permissions_that_the_readme_recommends_suffice() {
+    let readme = include_str!("../../README.md");
+    let (_, rules) = readme.split_once("## Permissions").unwrap();
+    let (_, rules) = rules.split_once("```sql\n").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    let engine = Postgres::start().unwrap();
+    let admin = connect_directly(&engine).await;
+    // A database cannot be created together with other statements.
+    for rule in rules.lines() {
+        admin.batch_execute(rule).await.unwrap();
+    }
+    admin.batch_execute("CREATE ROLE other LOGIN").await.unwrap();
+    let address = |user: &str| {
+        let mut database: socketio_adapter_postgres::tokio_postgres::Config =
+            engine.url().parse().unwrap();
+        database.user(user).dbname("cluster");
+        database
+    };
+    let join = async |uid| {
+        let config = PostgresConfig::new(address("servers"));
+        let config = config.connection_state_recovery(EventLog::default());
+        Node::join(PostgresAdapter::new(config).unwrap(), "/", uid).await
+    };
+    let (here, there) = (join("one").await, join("two").await);
+    here.publish("x", &Binary(b"attached".as_slice().into())).await;
+    there.inbox.wait(1).await;
+
+    let refused = address("other").connect(NoTls).await.err().unwrap();
+    let refused = refused.as_db_error().unwrap();
+    assert_eq!(refused.code(), &SqlState::INSUFFICIENT_PRIVILEGE, "{refused}");
 }
