@@ -65,6 +65,7 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
             }
         }
     }
+    found.extend(lacking_tests(files, text(SECURITY)));
     for (at, line) in prose(text(MAP)) {
         found.extend(map_faults(files, line).iter().map(|fault| format!("{MAP}:{at}: {fault}")));
     }
@@ -80,6 +81,40 @@ pub(super) fn check(files: &[Source], root: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// The names in the column "shown by" of a table in [`SECURITY`] that are neither a test function nor
+/// a file of tests.
+fn lacking_tests(files: &[Source], text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut names_tests = false;
+    for (at, line) in prose(text) {
+        let Some(row) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else {
+            names_tests = false;
+            continue;
+        };
+        let last = row.rsplit('|').next().unwrap_or_default();
+        names_tests |= last.trim() == "shown by";
+        let names = code(last).filter(|name| names_tests && name.chars().all(is_in_name));
+        let lacking = names.filter(|name| !files.iter().any(|file| has_test(file, name)));
+        found.extend(lacking.map(|name| format!("{SECURITY}:{at}: no test is named `{name}`")));
+    }
+    found
+}
+
+/// Whether the file is a file of tests with this name, or contains a test function with this name.
+fn has_test(file: &Source, name: &str) -> bool {
+    let is_file = file.path.contains("/tests/") && file.path.ends_with(&format!("/{name}.rs"));
+    let function = format!("fn {name}(");
+    let mut functions = file.text.match_indices(&function);
+    // The attributes of the function are in the lines before it.
+    is_file
+        || functions.any(|(at, _)| {
+            let before = file.text.get(..at).and_then(|text| text.rsplit_once('\n'));
+            let lines = before.map_or("", |(lines, _)| lines).lines().rev().map(str::trim);
+            let mut attributes = lines.take_while(|line| line.starts_with('#'));
+            attributes.any(|line| line.contains("test"))
+        })
 }
 
 /// The Rust files (`a/b.rs`) that a line names but that do not exist, and the functions (`name()` or
@@ -207,6 +242,19 @@ mod tests {
         let files =
             [("docs/parity/a.md", table), ("a/tests/an_event_arrives.rs", "fn acks_are_sent() {}")];
         assert_eq!(complaints(&files), ["docs/parity/a.md:1: nothing is named `a_lost_test`"]);
+    }
+
+    #[test]
+    fn a_row_of_the_security_policy_that_names_no_test_is_reported() {
+        let policy = "| limit | shown by |\n|---|---|\n\
+            | `max_rooms` | `rooms_are_limited`, `a_file_of_tests` |\n\
+            | x | `max_rooms`, `a_helper`, `cargo xtask test` |\n\n| `max_rooms` |";
+        let tests = "#[tokio::test(start_paused = true)]\nasync fn rooms_are_limited() {}\n\
+            fn a_helper() {}\nfn max_rooms() {}\n";
+        let files = [(SECURITY, policy), ("a/tests/a_file_of_tests.rs", tests)];
+        let expected = ["max_rooms", "a_helper"]
+            .map(|name| format!("SECURITY.md:4: no test is named `{name}`"));
+        assert_eq!(complaints(&files), expected);
     }
 
     #[test]
