@@ -13,6 +13,8 @@ const PURE: [&str; 4] = ["engineio-parser", "socketio-parser", "socketio-core", 
 /// Packages that do I/O, run tasks or draw randomness. A trailing `*` matches any ending.
 const NOT_IN_PURE: [&str; 7] =
     ["tokio*", "hyper*", "futures*", "rand*", "getrandom", "fastrand", "mio"];
+/// The document with the reasons of all dependencies.
+const MAP: &str = "ARCHITECTURE.md";
 const SERVERS: [&str; 2] = ["engineio-server", "socketio-server"];
 
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
@@ -35,8 +37,36 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>, String> {
         graph.members.contains_key(text(package, "name"))
             && package.get("publish").is_some_and(Value::is_null)
     });
-    found.extend(published.flat_map(unpublishable));
+    let published: Vec<_> = published.collect();
+    found.extend(published.iter().copied().flat_map(unpublishable));
+    let map = workspace.root.join(MAP);
+    let map = fs::read_to_string(map).map_err(|error| format!("{MAP}: {error}"))?;
+    let external = published.iter().flat_map(|package| external_dependencies(package));
+    found.extend(without_reason(&map, &external.collect()));
     Ok(found)
+}
+
+/// The names of a package's normal dependencies that are not in this workspace.
+fn external_dependencies(package: &Value) -> impl Iterator<Item = &str> {
+    let is_external = |dependency: &&Value| {
+        let field = |name| dependency.get(name).is_none_or(Value::is_null);
+        field("kind") && field("path")
+    };
+    list(package, "dependencies").filter(is_external).map(|dependency| text(dependency, "name"))
+}
+
+/// The dependencies for which the section of ARCHITECTURE.md gives no reason, and the names in this
+/// section that are no longer dependencies.
+fn without_reason(map: &str, dependencies: &BTreeSet<&str>) -> Vec<String> {
+    let lines = map.lines().skip_while(|line| *line != "## Dependencies").skip(1);
+    let rows =
+        lines.take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let named: BTreeSet<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let missing = dependencies.difference(&named);
+    let missing = missing.map(|name| format!("{MAP}: the dependency `{name}` has no reason"));
+    let stale = named.difference(dependencies);
+    missing.chain(stale.map(|name| format!("{MAP}: `{name}` is not a dependency"))).collect()
 }
 
 /// The metadata that a published package lacks.
@@ -251,6 +281,23 @@ mod tests {
         let lacks = ["keywords", "LICENSE-MIT", "LICENSE-APACHE"];
         let expected = lacks.map(|lacks| format!("parser: a published package needs `{lacks}`"));
         assert_eq!(unpublishable(&package), expected);
+    }
+
+    #[test]
+    fn a_dependency_needs_a_reason() {
+        let map = "| `other` |\n## Dependencies\n| `a`, `b` | because of `c` |\n## Where\n| `d` |";
+        let found = without_reason(map, &BTreeSet::from(["a", "c", "d"]));
+        let expected = [
+            "ARCHITECTURE.md: the dependency `c` has no reason",
+            "ARCHITECTURE.md: the dependency `d` has no reason",
+            "ARCHITECTURE.md: `b` is not a dependency",
+        ];
+        assert_eq!(found, expected);
+        let package = json!({ "dependencies": [
+            { "name": "a", "kind": null }, { "name": "b", "kind": "dev" },
+            { "name": "c", "kind": null, "path": "/w/c" },
+        ] });
+        assert_eq!(external_dependencies(&package).collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]
