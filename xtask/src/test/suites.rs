@@ -51,7 +51,7 @@ pub(super) const ALL: &[Suite] = &[
     },
     Suite {
         name: "deny",
-        about: "sources and licenses of the dependencies, by the rules in deny.toml",
+        about: "sources, licenses and advisories of the dependencies, by the rules in deny.toml",
         quick: false,
         run: deny,
     },
@@ -169,7 +169,15 @@ fn api_step(workspace: &Workspace) -> Result<Outcome, String> {
 fn deny(workspace: &Workspace) -> Result<Outcome, String> {
     // It runs for a few seconds, so it is not worth optimizing.
     let mut deny = install::cargo_tool(workspace, "deny", &["--debug"])?;
-    simple(deny.args(["--locked", "check", "bans", "licenses", "sources"]))
+    let mut outcome = simple(deny.args(["--locked", "check", "bans", "licenses", "sources"]))?;
+    let mut fetch = install::cargo_tool(workspace, "deny", &["--debug"])?;
+    if process::output(fetch.args(["--locked", "fetch", "db"])).is_err() {
+        outcome.notes.push("not run: the database of advisories cannot be reached".to_owned());
+        return Ok(outcome);
+    }
+    let mut deny = install::cargo_tool(workspace, "deny", &["--debug"])?;
+    outcome.add(simple(deny.args(["--frozen", "check", "advisories"]))?);
+    Ok(outcome)
 }
 
 /// Runs the tests with nextest if it can be had. Examples are left out: clippy checks them, and the
