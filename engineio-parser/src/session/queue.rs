@@ -119,32 +119,28 @@ impl Queue {
 
     /// Takes the next frame.
     pub(super) fn pop(&mut self) -> Option<Frame> {
-        let frame = self.take_frame()?;
-        self.packets -= 1;
-        self.bytes -= frame.len();
-        Some(frame)
-    }
-
-    fn take_frame(&mut self) -> Option<Frame> {
-        match self.runs.front_mut()? {
+        let frame = match self.runs.front_mut()? {
             Run::Frames(run) if (self.front_sent as usize) + 1 < run.count() => {
                 let frame = run.get(self.front_sent as usize)?.clone();
                 self.front_sent += 1;
-                Some(frame)
+                frame
             }
             Run::Frames(_) => {
                 let index = std::mem::take(&mut self.front_sent) as usize;
                 let Some(Run::Frames(run)) = self.pop_run() else { return None };
-                run.into_nth(index)
+                run.into_nth(index)?
             }
             Run::Packed(packed) => {
                 let frame = packed.pop()?;
                 if packed.count() == 0 {
                     self.pop_run();
                 }
-                Some(frame)
+                frame
             }
-        }
+        };
+        self.packets -= 1;
+        self.bytes -= frame.len();
+        Some(frame)
     }
 
     /// Whether the next messages are packed.
