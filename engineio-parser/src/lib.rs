@@ -76,7 +76,7 @@ pub mod internal {
 
     use bytes::Bytes;
 
-    pub use crate::packed::{OutgoingMessage, PackedFrames};
+    pub use crate::packed::{OutgoingMessage, PackedFrames, Refusal};
     use crate::{Frame, Frames};
 
     /// Makes all clones taken from now on share encodings that only some recipients need, such as

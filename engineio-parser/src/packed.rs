@@ -73,7 +73,7 @@ impl Default for SpareBuffers {
 /// A message that is to be sent, as its encoder returns it.
 #[derive(Debug)]
 pub enum OutgoingMessage<'a> {
-    /// A text message in the buffer in which it was written.
+    /// A small text message in the buffer in which it was written.
     Written(&'a FrameWriter),
     /// A run of frames.
     Frames(Frames),
@@ -102,20 +102,12 @@ impl OutgoingMessage<'_> {
         }
     }
 
-    /// Returns whether [`PackedFrames`] take a written message.
-    #[inline]
-    pub fn is_small(&self) -> bool {
-        matches!(self, Self::Written(writer) if writer.payload().len() <= MAX_PAYLOAD)
-    }
-
     /// Returns the payload if [`PackedFrames`] take the message. They take a shared message only
     /// with others: alone, it needs no copy.
     #[inline]
     pub(crate) fn packed_payload(&self, alone: bool) -> Option<&[u8]> {
         match self {
-            Self::Written(writer) => {
-                Some(writer.payload()).filter(|payload| payload.len() <= MAX_PAYLOAD)
-            }
+            Self::Written(writer) => Some(writer.payload()),
             Self::Shared(frames) if !alone => frames.short_text(MAX_COPIED),
             Self::Shared(_) | Self::Frames(_) => None,
         }
@@ -132,10 +124,32 @@ impl OutgoingMessage<'_> {
     }
 }
 
+impl<'a> From<&'a FrameWriter> for OutgoingMessage<'a> {
+    /// Copies a large message into memory of exactly its size, so that it is not copied under the
+    /// lock of a session.
+    #[inline]
+    fn from(writer: &'a FrameWriter) -> Self {
+        match writer.payload().len() {
+            ..=MAX_PAYLOAD => Self::Written(writer),
+            _ => Self::Frames(writer.copy().into()),
+        }
+    }
+}
+
 impl From<Frames> for OutgoingMessage<'_> {
     fn from(frames: Frames) -> Self {
         Self::Frames(frames)
     }
+}
+
+/// The reason why a message was refused. In contrast to
+/// [`SendError`](crate::session::SendError) it is small, because it contains no frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// More than half of the queue is full, and the message would exceed a limit.
+    Full,
+    /// The session is closing or closed.
+    Closed,
 }
 
 /// Small text messages, one after another as the complete WebSocket frames that a server sends.
@@ -256,7 +270,7 @@ mod tests {
         let (mut packed, mut wire) = (PackedFrames::default(), Vec::new());
         for text in texts {
             let message = written(text);
-            assert!(OutgoingMessage::Written(&message).is_small());
+            assert!(matches!((&message).into(), OutgoingMessage::Written(_)));
             packed.push(message.payload());
             wire.extend_from_slice(&message.copy().websocket(Revision::V4).body);
         }
@@ -266,7 +280,7 @@ mod tests {
             assert_eq!(packed.pop().unwrap().payload(), format!("4{text}"));
         }
         assert!(packed.pop().is_none() && packed.as_bytes().is_empty());
-        assert!(!OutgoingMessage::Written(&written(&"x".repeat(512))).is_small());
+        assert!(matches!((&written(&"x".repeat(512))).into(), OutgoingMessage::Frames(_)));
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::{
 pub use crate::{
     counters,
     listen::serve_stream,
-    shared::{Refusal, prepared},
     stats::counting::{Counter, Gauge, saturated},
 };
 
@@ -61,26 +60,14 @@ pub fn weak_stats(engine: &Engine) -> impl Fn() -> Option<Stats> + Send + Sync +
 
 /// Makes clones of these frames share their compressed form. For broadcasts.
 pub use engineio_parser::internal::share;
-pub use engineio_parser::{internal::OutgoingMessage, session::Session};
+pub use engineio_parser::{
+    internal::{OutgoingMessage, Refusal},
+    session::Session,
+};
 
-/// Queues a message with `send` under the lock of its session, like [`send_with`]. Counts a message
-/// that is refused because the queue is full, and drops it.
-///
-/// # Errors
-///
-/// Returns the error of `send`.
-#[inline]
-pub fn send_message<'a>(
-    handle: &Handle,
-    message: OutgoingMessage<'a>,
-    send: impl FnOnce(&mut Session, OutgoingMessage<'a>) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    let message = prepared(message);
-    let result = send_with(handle, |session| send(session, message));
-    if let Err(Refusal::Full) = result {
-        handle.0.counters.refused.queue_full.one();
-    }
-    result
+/// Counts a message that the full queue of a session has refused.
+pub fn count_refused(handle: &Handle) {
+    handle.0.counters.refused.queue_full.one();
 }
 
 /// Runs `send` under the lock of a session, and then wakes the task that writes to the client. For

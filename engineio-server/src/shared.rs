@@ -11,13 +11,12 @@ use std::{
 use bytes::Bytes;
 use engineio_parser::{
     ByteString, Frame, Frames, PacketData, PacketType, Revision, Transport,
-    internal::OutgoingMessage,
     session::{CloseReason, SendError, Session, Unsent},
 };
 
 use crate::{
     handshake::Handshake,
-    internal::send_with,
+    internal::{count_refused, send_with},
     stats::Counters,
     sync::{Mutex, MutexGuard, lock},
     transport::{MessageTransport, jsonp::Jsonp},
@@ -201,33 +200,6 @@ impl State {
     }
 }
 
-/// The reason why a message was refused. In contrast to [`SendError`] it is small, because it
-/// contains no frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// See [`SendError::Full`].
-    Full,
-    /// See [`SendError::Closed`].
-    Closed,
-}
-
-impl From<SendError> for Refusal {
-    fn from(error: SendError) -> Self {
-        if let SendError::Full(_) = error { Self::Full } else { Self::Closed }
-    }
-}
-
-/// Copies a large message, which is then queued without a copy under the lock of the session.
-#[inline]
-pub fn prepared(mut message: OutgoingMessage<'_>) -> OutgoingMessage<'_> {
-    if let OutgoingMessage::Written(writer) = message
-        && !message.is_small()
-    {
-        message = OutgoingMessage::Written(writer).into_frames().into();
-    }
-    message
-}
-
 #[inline]
 pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
@@ -324,10 +296,9 @@ impl Handle {
     ///
     /// Returns the frames if the queue is full or the session is closed.
     pub fn send_frames(&self, frames: Frames) -> Result<(), SendError> {
-        let message = prepared(frames.into());
-        let result = send_with(self, |session| session.send_message(message));
-        if matches!(result, Err(SendError::Full(_))) {
-            self.0.counters.refused.queue_full.one();
+        let result = send_with(self, |session| session.send(frames));
+        if let Err(SendError::Full(_)) = result {
+            count_refused(self);
         }
         result
     }

@@ -350,7 +350,7 @@ fn encode_list<T: Serialize + ?Sized, R>(
     let attachments = binary::encoding(write)?;
     let message = match list.finish(attachments, last) {
         Some(frames) => OutgoingMessage::Frames(frames),
-        None => OutgoingMessage::Written(&list.out),
+        None => (&list.out).into(),
     };
     let result = send(message);
     list.release();

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     frame::Frame,
     frames::Frames,
-    packed::{OutgoingMessage, PackedFrames},
+    packed::{OutgoingMessage, PackedFrames, Refusal},
     packet::{PacketType, Revision, Transport},
 };
 
@@ -204,35 +204,41 @@ impl Session {
     /// # Errors
     ///
     /// Returns the frames if the queue is full or the session is closing.
-    #[inline]
     pub fn send(&mut self, frames: Frames) -> Result<(), SendError> {
-        self.send_message(frames.into())
+        let message = frames.into();
+        match self.refusal(&message) {
+            None => self.queue.push(message),
+            Some(Refusal::Full) => return Err(SendError::Full(message.into_frames())),
+            Some(Refusal::Closed) => return Err(SendError::Closed(message.into_frames())),
+        }
+        Ok(())
     }
 
-    /// Queues a message like [`send`](Self::send), in any form.
+    /// Queues a message in any form, like [`send`](Self::send). A message that is refused is
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// Returns the frames if the queue is full or the session is closing.
+    /// Returns an error if the queue is full or the session is closing.
     #[doc(hidden)]
-    #[inline]
-    pub fn send_message(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
-        if !matches!(self.phase, Phase::Opening | Phase::Open) {
-            return Err(SendError::Closed(message.into_frames()));
+    #[inline(always)]
+    pub fn send_message(&mut self, message: OutgoingMessage<'_>) -> Result<(), Refusal> {
+        match self.refusal(&message) {
+            None => self.queue.push(message),
+            Some(refusal) => return Err(refusal),
         }
-        let Config { max_queued_packets, max_queued_bytes, .. } = *self.config;
-        self.queue.push(message, max_queued_packets, max_queued_bytes).map_err(SendError::Full)
+        Ok(())
     }
 
-    /// Queues a small message that can be written behind earlier ones. Returns whether it was
-    /// queued. Otherwise [`send_message`](Self::send_message) queues it or returns an error, which
-    /// takes longer, because its result is large.
-    #[doc(hidden)]
+    /// Returns the reason to refuse a message, if there is one.
     #[inline]
-    pub fn append_message(&mut self, message: &OutgoingMessage<'_>) -> bool {
+    fn refusal(&self, message: &OutgoingMessage<'_>) -> Option<Refusal> {
         let Config { max_queued_packets, max_queued_bytes, .. } = *self.config;
-        matches!(self.phase, Phase::Opening | Phase::Open)
-            && self.queue.append(message, max_queued_packets, max_queued_bytes)
+        match self.phase {
+            Phase::Closing(_) | Phase::Closed => Some(Refusal::Closed),
+            _ if self.queue.accepts(message, max_queued_packets, max_queued_bytes) => None,
+            _ => Some(Refusal::Full),
+        }
     }
 
     /// Queues a run of frames only if the queue [has room](Self::has_room). For acks and other
@@ -242,23 +248,10 @@ impl Session {
     ///
     /// Returns the frames if more than half of the queue is full or the session is closing.
     pub fn send_if_room(&mut self, frames: Frames) -> Result<(), SendError> {
-        self.send_message_if_room(frames.into())
-    }
-
-    /// Queues a message like [`send_if_room`](Self::send_if_room), in any form.
-    ///
-    /// # Errors
-    ///
-    /// Returns the frames if more than half of the queue is full or the session is closing.
-    #[doc(hidden)]
-    pub fn send_message_if_room(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
-        if !matches!(self.phase, Phase::Opening | Phase::Open) {
-            return Err(SendError::Closed(message.into_frames()));
+        match self.phase {
+            Phase::Opening | Phase::Open if !self.has_room() => Err(SendError::Full(frames)),
+            _ => self.send(frames),
         }
-        if !self.has_room() {
-            return Err(SendError::Full(message.into_frames()));
-        }
-        self.send_message(message)
     }
 
     /// Sends a run of frames only if it [can leave at once](Self::is_writable). Returns whether it

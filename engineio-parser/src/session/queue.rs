@@ -40,73 +40,58 @@ impl Queue {
         self.packs = pack;
     }
 
-    /// Appends a run, or returns it if it would exceed a limit. A queue with room accepts every
-    /// run: a sender that was refused waits for room, and must find it whatever the size of its
-    /// run.
+    /// Returns whether a message may be appended. A queue with room accepts every message: a sender
+    /// that was refused waits for room, and must find it whatever the size of its message.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        message: OutgoingMessage<'_>,
+    pub(super) fn accepts(
+        &self,
+        message: &OutgoingMessage<'_>,
         max_packets: usize,
         max_bytes: usize,
-    ) -> Result<(), Frames> {
-        let packets = self.packets.saturating_add(message.count());
-        let bytes = self.bytes.saturating_add(message.bytes());
-        let fits = packets <= max_packets && bytes <= max_bytes;
-        if !fits && !self.has_room(max_packets, max_bytes) {
-            return Err(message.into_frames());
+    ) -> bool {
+        self.has_room(max_packets, max_bytes)
+            || self.packets.saturating_add(message.count()) <= max_packets
+                && self.bytes.saturating_add(message.bytes()) <= max_bytes
+    }
+
+    /// Appends a message, regardless of the limits: the caller checks whether the queue
+    /// [accepts](Self::accepts) it.
+    #[inline]
+    pub(super) fn push(&mut self, message: OutgoingMessage<'_>) {
+        if self.packs
+            && let Some(Run::Packed(packed)) = self.runs.back_mut()
+            && packed.has_room()
+            && let Some(payload) = message.packed_payload(false)
+        {
+            self.packets += 1;
+            self.bytes += payload.len();
+            return packed.push(payload);
         }
-        self.packets = packets;
-        self.bytes = bytes;
+        self.push_run(message);
+    }
+
+    /// Appends a message as a run of its own.
+    fn push_run(&mut self, message: OutgoingMessage<'_>) {
+        self.packets += message.count();
+        self.bytes += message.bytes();
         if self.runs.capacity() == 0 {
             // The queue of most sessions never holds more than one run.
             self.runs.reserve_exact(1);
         }
-        let payload = if self.packs { message.packed_payload(self.is_empty()) } else { None };
-        let run = match payload {
-            Some(payload) => {
-                if let Some(Run::Packed(packed)) = self.runs.back_mut()
-                    && packed.has_room()
-                {
-                    packed.push(payload);
-                    return Ok(());
-                }
-                let mut packed = PackedFrames::default();
-                packed.push(payload);
-                Run::Packed(packed)
-            }
-            None => Run::Frames(message.into_frames()),
-        };
         if self.runs.len() >= ROOMY_RUNS
             && let Some(Run::Packed(packed)) = self.runs.back_mut()
         {
             packed.shrink();
         }
-        self.runs.push_back(run);
-        Ok(())
-    }
-
-    /// Appends a message to packed ones that have room for it, as long as half of the queue is free.
-    /// Returns whether it was appended.
-    #[inline]
-    pub(super) fn append(
-        &mut self,
-        message: &OutgoingMessage<'_>,
-        max_packets: usize,
-        max_bytes: usize,
-    ) -> bool {
-        if self.has_room(max_packets, max_bytes)
-            && let Some(Run::Packed(packed)) = self.runs.back_mut()
-            && self.packs
-            && packed.has_room()
-            && let Some(payload) = message.packed_payload(false)
-        {
-            packed.push(payload);
-            self.packets += 1;
-            self.bytes += payload.len();
-            return true;
-        }
-        false
+        let payload = if self.packs { message.packed_payload(self.is_empty()) } else { None };
+        self.runs.push_back(match payload {
+            Some(payload) => {
+                let mut packed = PackedFrames::default();
+                packed.push(payload);
+                Run::Packed(packed)
+            }
+            None => Run::Frames(message.into_frames()),
+        });
     }
 
     /// The length of the next frame as [`Frame::polling_len`] counts it.
@@ -235,8 +220,8 @@ mod tests {
     #[test]
     fn frames_leave_in_order_and_are_counted() {
         let mut queue = Queue::default();
-        queue.push(run("a", 2), 8, 100).unwrap();
-        queue.push(text("bc"), 8, 100).unwrap();
+        queue.push(run("a", 2));
+        queue.push(text("bc"));
         assert_eq!((queue.packets(), queue.bytes()), (4, 2 + 3 + 3 + 3));
 
         let lengths: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|f| f.len()).collect();
@@ -248,7 +233,7 @@ mod tests {
     #[test]
     fn a_run_is_in_progress_until_its_last_frame_has_left() {
         let mut queue = Queue::default();
-        queue.push(run("a", 1), 8, 100).unwrap();
+        queue.push(run("a", 1));
         assert!(!queue.in_run());
         queue.pop();
         assert!(queue.in_run());
@@ -259,19 +244,17 @@ mod tests {
     #[test]
     fn a_run_that_does_not_fit_is_refused_as_a_whole() {
         let mut queue = Queue::default();
-        queue.push(run("a", 1), 3, 100).unwrap();
-        let refused = queue.push(run("b", 1), 3, 100).unwrap_err();
-        assert_eq!(refused.count(), 2);
-        assert_eq!(queue.packets(), 2);
-        queue.push(text("b"), 3, 100).unwrap();
+        queue.push(run("a", 1));
+        assert!(!queue.accepts(&run("b", 1), 3, 100));
+        assert!(queue.accepts(&text("b"), 3, 100));
     }
 
     #[test]
     fn the_queue_is_limited_by_bytes() {
         let mut queue = Queue::default();
-        queue.push(text("12345"), 8, 10).unwrap();
-        assert!(queue.push(text("12345"), 8, 10).is_err());
-        assert!(queue.push(text("123"), 8, 10).is_ok());
+        queue.push(text("12345"));
+        assert!(!queue.accepts(&text("12345"), 8, 10));
+        assert!(queue.accepts(&text("123"), 8, 10));
     }
 
     #[test]
@@ -279,10 +262,12 @@ mod tests {
         for limit in [1, 2] {
             let mut queue = Queue::default();
             for _ in 1..limit {
-                queue.push(text(""), limit, limit).unwrap();
+                queue.push(text(""));
             }
-            assert!(queue.push(run("a", 5), limit, limit).is_ok());
-            assert!(queue.push(text(""), limit, limit).is_err());
+            let long = run("a", 5);
+            assert!(queue.accepts(&long, limit, limit));
+            queue.push(long);
+            assert!(!queue.accepts(&text(""), limit, limit));
         }
     }
 
@@ -290,18 +275,18 @@ mod tests {
     fn small_texts_are_packed_between_other_runs_and_keep_their_order() {
         let mut queue = Queue::default();
         let (a, large) = (written("a"), written(&"x".repeat(600)));
-        queue.push(OutgoingMessage::Written(&a), 100, 10_000).unwrap();
+        queue.push((&a).into());
         assert!(queue.pop_packed().is_none(), "a queue packs only if it is told so");
         queue.pack(true);
         for message in [
-            OutgoingMessage::Written(&a),
-            OutgoingMessage::Written(&written("bc")),
+            (&a).into(),
+            (&written("bc")).into(),
             run("d", 1),
-            OutgoingMessage::Written(&a),
-            OutgoingMessage::Written(&large),
-            OutgoingMessage::Written(&a),
+            (&a).into(),
+            (&large).into(),
+            (&a).into(),
         ] {
-            queue.push(message, 100, 10_000).unwrap();
+            queue.push(message);
         }
         assert_eq!((queue.packets(), queue.bytes()), (8, 2 + 2 + 3 + 2 + 3 + 2 + 601 + 2));
         let len = |queue: &mut Queue| queue.pop().map(|frame| frame.len());
@@ -323,19 +308,10 @@ mod tests {
         let shared = |len: usize| Frames::from(Frame::text(PacketType::Message, &"x".repeat(len)));
         let (short, long) = (shared(1), shared(128));
         let attached = Frames::new(Frame::text(PacketType::Message, "x"), [Bytes::new()]);
-        let append =
-            |queue: &mut Queue, frames| queue.append(&OutgoingMessage::Shared(frames), 100, 10_000);
-        let push = |queue: &mut Queue, frames| {
-            queue.push(OutgoingMessage::Shared(frames), 100, 10_000).unwrap()
-        };
-        push(&mut queue, &short);
+        queue.push(OutgoingMessage::Shared(&short));
         assert!(!queue.is_packed(), "alone, a shared text is not copied");
-        assert!(!append(&mut queue, &short));
-        push(&mut queue, &short);
-        assert!(append(&mut queue, &short));
-        for frames in [&long, &attached] {
-            assert!(!append(&mut queue, frames));
-            push(&mut queue, frames);
+        for frames in [&short, &short, &long, &attached] {
+            queue.push(OutgoingMessage::Shared(frames));
         }
         assert_eq!((queue.packets(), queue.bytes()), (6, 2 + 2 + 2 + 129 + 2));
         assert_eq!(queue.pop().map(|frame| frame.len()), Some(2));
@@ -351,14 +327,14 @@ mod tests {
         queue.pack(true);
         let message = written("1");
         for _ in 0..4 {
-            queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap();
+            assert!(queue.accepts(&(&message).into(), 4, 100));
+            queue.push((&message).into());
         }
-        let refused = queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap_err();
-        assert_eq!((refused.count(), refused.bytes()), (1, 2));
+        assert!(!queue.accepts(&(&message).into(), 4, 100));
         queue.pop();
-        queue.push(OutgoingMessage::Written(&message), 4, 100).unwrap();
-        for _ in 0..100 {
-            queue.push(OutgoingMessage::Written(&message), 1000, 10_000).unwrap();
+        assert!(queue.accepts(&(&message).into(), 4, 100));
+        for _ in 0..101 {
+            queue.push((&message).into());
         }
         let counts = std::iter::from_fn(|| queue.pop_packed().map(|packed| packed.count()));
         assert_eq!(counts.collect::<Vec<_>>(), [63 + 1, 40], "one buffer takes 64 frames");
@@ -373,11 +349,11 @@ mod tests {
         for _ in 0..1000 {
             // Another client of the thread gives a large buffer back.
             for _ in 0..7 {
-                other.push(OutgoingMessage::Written(&large), 100, 10_000).unwrap();
+                other.push((&large).into());
             }
             drop(other.pop_packed());
-            queue.push(OutgoingMessage::Written(&small), 10_000, 10_000).unwrap();
-            queue.push(text("b"), 10_000, 10_000).unwrap();
+            queue.push((&small).into());
+            queue.push(text("b"));
         }
         let packed = queue.runs.iter().filter_map(|run| match run {
             Run::Packed(packed) => Some(packed.capacity()),
@@ -391,12 +367,12 @@ mod tests {
     fn a_burst_leaves_no_memory_behind() {
         let mut queue = Queue::default();
         for _ in 0..1000 {
-            queue.push(text("a"), 1000, 10_000).unwrap();
+            queue.push(text("a"));
         }
         while queue.pop().is_some() {}
         assert_eq!(queue.runs.capacity(), 0);
 
-        queue.push(text("a"), 1000, 10_000).unwrap();
+        queue.push(text("a"));
         queue.pop();
         assert!(queue.runs.capacity() > 0, "small queues keep their memory between messages");
         queue.release();

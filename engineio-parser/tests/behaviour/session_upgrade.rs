@@ -5,7 +5,6 @@ use crate::harness;
 use engineio_parser::{
     FrameWriter, Revision,
     Transport::{Polling, WebSocket},
-    internal::OutgoingMessage,
     session::{Input, Output, Violation},
 };
 use harness::{Harness, config, received};
@@ -53,7 +52,7 @@ fn the_answer_to_a_probe_precedes_packed_messages() {
     server.session.pack(true);
     let mut message = FrameWriter::message(Vec::new());
     message.buffer().push(b'a');
-    server.session.send_message(OutgoingMessage::Written(&message)).unwrap();
+    server.session.send_message((&message).into()).unwrap();
     assert!(server.session.poll_packed(WebSocket).is_none());
     assert_eq!(server.transmit(WebSocket), ["3probe", "4a"]);
 }

@@ -17,7 +17,7 @@ use std::{
 
 use engineio_server::{
     CloseReason, Event, Frames, PacketData, Revision,
-    internal::{Refusal, Session, saturated, send_message},
+    internal::{Refusal, Session, count_refused, saturated, send_with},
 };
 use socketio_parser::{
     Connection, Content, Output, Packet, Parser, Protocol, Violation, decode_event, is_event,
@@ -306,12 +306,13 @@ impl Driver {
     /// Sends a packet that the protocol requires. `sent` runs in the same step. A client whose queue
     /// has no room for the packet is closed.
     fn control(&mut self, frames: Frames, sent: impl FnOnce(&mut Session)) -> bool {
-        let result = send_message(&self.client.handle, frames.into(), |session, message| {
-            session.send_message(message)?;
+        let result = send_with(&self.client.handle, |session| {
+            session.send_message(frames.into())?;
             sent(session);
             Ok(())
         });
         if let Err(Refusal::Full) = result {
+            count_refused(&self.client.handle);
             tracing::debug!(target: "socketio::client", "a client's queue has no room for a packet of the protocol: closing its connection");
             self.counters().events.queue_full.one();
             self.counters().events.slow_clients_closed.one();

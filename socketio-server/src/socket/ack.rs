@@ -3,8 +3,8 @@
 use std::{fmt, sync::OnceLock};
 
 use engineio_server::{
-    Frames, SendError,
-    internal::{OutgoingMessage, prepared, send_with},
+    Frames,
+    internal::{OutgoingMessage, send_with},
 };
 use serde::Serialize;
 use socketio_core::FirstAck;
@@ -187,27 +187,24 @@ impl Responder {
         parser.send_ack(self.socket.nsp(), self.id, args, send)?
     }
 
+    /// Sends an ack if at least half of the outgoing queue is free, and returns it otherwise.
     fn send_if_room(&self, message: OutgoingMessage<'_>) -> Result<Option<Frames>, EmitError> {
-        let (socket, message) = (&self.socket.0, prepared(message));
-        // Not part of the result, which is small without it.
+        let socket = &self.socket.0;
         let mut unsent = None;
         let accepted = send_with(&socket.client.handle, |session| {
-            if !socket.may_send(session) {
+            if !socket.may_send(session) || !session.is_open() {
                 return false;
             }
-            if session.append_message(&message) {
+            if !session.has_room() {
+                unsent = Some(message);
                 return true;
             }
-            match session.send_message_if_room(message) {
-                Ok(()) => true,
-                Err(SendError::Full(frames)) => {
-                    unsent = Some(frames);
-                    true
-                }
-                Err(_) => false,
-            }
+            session.send_message(message).is_ok()
         });
-        if accepted { Ok(unsent) } else { Err(EmitError::Disconnected) }
+        if !accepted {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(unsent.map(OutgoingMessage::into_frames))
     }
 
     /// Sends an ack after the events that were emitted before it. Returns it if it has to wait.

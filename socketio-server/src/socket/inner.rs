@@ -11,7 +11,7 @@ use std::{
 use bytestring::ByteString;
 use engineio_server::{
     Frames,
-    internal::{OutgoingMessage, Refusal, Session, send_message, send_with},
+    internal::{OutgoingMessage, Refusal, Session, count_refused, send_with},
 };
 use socketio_parser::RawJson;
 use tokio::sync::Notify;
@@ -170,17 +170,13 @@ impl SocketInner {
     }
 
     pub(crate) fn send(&self, message: OutgoingMessage<'_>) -> Result<(), EmitError> {
-        let send = |session: &mut Session, message: OutgoingMessage<'_>| {
-            if !self.may_send(session) {
-                return Err(Refusal::Closed);
-            }
-            if session.append_message(&message) {
-                return Ok(());
-            }
-            Ok(session.send_message(message)?)
-        };
-        send_message(&self.client.handle, message, send).map_err(|error| match error {
+        let sent = send_with(&self.client.handle, |session| match self.may_send(session) {
+            true => session.send_message(message),
+            false => Err(Refusal::Closed),
+        });
+        sent.map_err(|refusal| match refusal {
             Refusal::Full => {
+                count_refused(&self.client.handle);
                 self.client.counters.here().events.queue_full.one();
                 EmitError::Full
             }
