@@ -1,6 +1,6 @@
 //! Encoding of packets to frames: serialized once for all recipients.
 
-use std::cell::Cell;
+use std::{cell::Cell, mem};
 
 use bytes::Bytes;
 use engineio_parser::{FrameWriter, Frames, internal::OutgoingMessage};
@@ -183,9 +183,6 @@ impl Parser {
         args: &T,
         send: impl FnOnce(OutgoingMessage<'_>) -> R,
     ) -> Result<R, EncodeError> {
-        if is_reserved(event) {
-            return Err(EncodeError::ReservedEvent(event.into()));
-        }
         encode_list(self, PacketType::Event, nsp, id, Some(event), args, None, send)
     }
 
@@ -212,9 +209,6 @@ impl Parser {
         args: &T,
         offset: &str,
     ) -> Result<Frames, EncodeError> {
-        if is_reserved(event) {
-            return Err(EncodeError::ReservedEvent(event.into()));
-        }
         let offset = to_json(offset)?;
         let frames = |message: OutgoingMessage<'_>| message.into_frames();
         encode_list(self, PacketType::Event, nsp, None, Some(event), args, Some(&offset), frames)
@@ -345,16 +339,13 @@ fn encode_list<T: Serialize + ?Sized, R>(
     last: Option<&[u8]>,
     send: impl FnOnce(OutgoingMessage<'_>) -> R,
 ) -> Result<R, EncodeError> {
+    if let Some(event) = event.filter(|event| is_reserved(event)) {
+        return Err(EncodeError::ReservedEvent(event.into()));
+    }
     let mut list = OpenList::new(parser, kind, nsp, id, event);
     let write = || list::write_args(list.out.buffer(), event.is_some(), args);
     let attachments = binary::encoding(write)?;
-    let message = match list.finish(attachments, last) {
-        Some(frames) => OutgoingMessage::Frames(frames),
-        None => (&list.out).into(),
-    };
-    let result = send(message);
-    list.release();
-    Ok(result)
+    Ok(send(list.finish(attachments, last)))
 }
 
 /// A packet whose list of arguments is being written. In contrast to [`encode_list`] its code
@@ -390,17 +381,17 @@ impl<'a> OpenList<'a> {
         Self { parser, kind, nsp, id, out, list }
     }
 
-    /// Writes the rest of the packet. Returns its frames, unless it is the written text.
-    #[inline]
-    fn finish(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> Option<Frames> {
+    /// Writes the rest of the packet.
+    #[inline(always)]
+    fn finish(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> OutgoingMessage<'_> {
         if attachments.is_empty() && last.is_none() && self.parser == Parser::Json {
             self.out.buffer().push(b']');
-            return None;
+            return (&self.out).into();
         }
         self.finish_with(attachments, last)
     }
 
-    fn finish_with(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> Option<Frames> {
+    fn finish_with(&mut self, attachments: Vec<Bytes>, last: Option<&[u8]>) -> OutgoingMessage<'_> {
         let Self { parser, kind, nsp, id, list, .. } = *self;
         let json = self.out.buffer();
         if let Some(last) = last {
@@ -411,25 +402,27 @@ impl<'a> OpenList<'a> {
         }
         json.push(b']');
         match parser {
-            Parser::Json if attachments.is_empty() => None,
+            Parser::Json if attachments.is_empty() => (&self.out).into(),
             Parser::Json => {
                 let mut counted = FrameWriter::message(Vec::new());
                 write_head(&mut counted, kind, nsp, id, attachments.len());
                 counted.buffer().extend_from_slice(json.get(list..).unwrap_or_default());
-                Some(Frames::new(counted.copy(), attachments))
+                Frames::new(counted.copy(), attachments).into()
             }
             #[cfg(feature = "msgpack")]
             Parser::MsgPack => {
                 let list = text(json.get(list..).unwrap_or_default());
-                Some(msgpack::encode(kind, nsp, id, list, &attachments))
+                msgpack::encode(kind, nsp, id, list, &attachments).into()
             }
         }
     }
+}
 
+impl Drop for OpenList<'_> {
     /// Gives the buffer to the thread.
-    #[inline]
-    fn release(self) {
-        let buffer = self.out.into_buffer();
+    #[inline(always)]
+    fn drop(&mut self) {
+        let buffer = mem::take(self.out.buffer());
         if buffer.capacity() <= MAX_SCRATCH {
             // `with` instead of `LocalKey::set`, which does more work.
             SCRATCH.with(|scratch| scratch.set(buffer));
