@@ -38,7 +38,7 @@ impl Reader {
     ) -> Result<usize, ReadError> {
         let len = input.len();
         loop {
-            if turn.is_over() && self.decoder.is_between_frames() {
+            if self.decoder.is_between_frames() && (turn.is_over() || input.is_empty()) {
                 return Ok(len - input.len());
             }
             let before = input.len();
