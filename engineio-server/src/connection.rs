@@ -146,7 +146,7 @@ impl Connection {
     /// it back. The application may wait for something else before it drives the session.
     pub(crate) async fn write_open_packet(&mut self) {
         if let Some(transport) = &mut self.transport {
-            self.handle.0.lock().fill(transport);
+            self.handle.0.lock().drain(transport);
         }
         poll_fn(|cx| {
             self.flush(cx);
@@ -414,11 +414,7 @@ impl Connection {
                     self.former = mem::replace(&mut self.transport, self.probe.take());
                     if let Some(former) = &mut self.former {
                         // The rest of a run.
-                        while let Some(frame) =
-                            state.session.poll_transmit(former.kind(), usize::MAX)
-                        {
-                            former.send(frame);
-                        }
+                        state.drain(former);
                     }
                     let ended = state.session.former_transport().is_none();
                     drop(state);
@@ -452,7 +448,13 @@ impl Connection {
                     let delivered = (reading == Reading::Open || closed)
                         && !self.turn.is_out_of_messages()
                         && mem::take(&mut state.undelivered);
-                    state.fill_writers(&mut self.transport, &mut self.probe);
+                    if self.probe.is_none() {
+                        self.probe = state.arriving.take();
+                    }
+                    state.fill(&mut self.transport);
+                    // Before the upgrade, only the frames of its exchange go to the probe, which
+                    // then becomes the transport.
+                    state.fill(&mut self.probe);
                     if state.waiting.is_some() {
                         let push = if delivered { state.push_to_wake() } else { None };
                         let (poll, ready) = (state.poll_to_wake(), state.ready_to_wake());
@@ -646,10 +648,7 @@ impl Connection {
         let (arriving, wakers) = {
             let mut state = self.handle.0.lock();
             if let Some(transport) = &mut self.transport {
-                let kind = transport.kind();
-                while let Some(frame) = state.session.poll_transmit(kind, usize::MAX) {
-                    transport.send(frame);
-                }
+                state.drain(transport);
             }
             let requests = [state.poll_to_wake(), state.push_to_wake()];
             let ready = state.waiting.take().map(|waiting| waiting.ready).into_iter().flatten();

@@ -148,35 +148,11 @@ impl State {
         self.waiting.as_mut()?.push.take()
     }
 
-    /// Moves frames from the session to the transports. No frame is taken before the kernel has
-    /// accepted the previous batch: until then frames count as queued, and volatile messages are
-    /// not sent late.
+    /// Moves one batch of frames to a transport, unless the kernel has not accepted the previous
+    /// batch. Until then frames count as queued, and volatile messages are not sent late.
     #[inline]
-    pub(crate) fn fill_writers(
-        &mut self,
-        transport: &mut Option<Box<MessageTransport>>,
-        probe: &mut Option<Box<MessageTransport>>,
-    ) {
-        if self.arriving.is_some() && probe.is_none() {
-            *probe = self.arriving.take();
-        }
-        if let Some(transport) = transport
-            && transport.is_idle()
-        {
-            self.fill(transport);
-        }
-        // Before the upgrade, only the frames of its exchange go to the probe, which then becomes
-        // the transport.
-        if let Some(probe) = probe
-            && probe.is_idle()
-        {
-            self.fill(probe);
-        }
-    }
-
-    /// Moves one batch of frames to a transport.
-    #[inline]
-    pub(crate) fn fill(&mut self, transport: &mut MessageTransport) {
+    pub(crate) fn fill(&mut self, transport: &mut Option<Box<MessageTransport>>) {
+        let Some(transport) = transport.as_deref_mut().filter(|it| it.is_idle()) else { return };
         let kind = transport.kind();
         while !transport.is_full() {
             if let Some(frames) = self.session.poll_packed(kind) {
@@ -186,6 +162,14 @@ impl State {
             } else {
                 break;
             }
+        }
+    }
+
+    /// Moves all frames to a transport that gets no more of them, or that has to write the response
+    /// of its handshake first.
+    pub(crate) fn drain(&mut self, transport: &mut MessageTransport) {
+        while let Some(frame) = self.session.poll_transmit(transport.kind(), usize::MAX) {
+            transport.send(frame);
         }
     }
 
