@@ -153,26 +153,18 @@ impl Broadcast {
     /// In both cases no recipient has got the event. With an adapter, arguments that are nested 125
     /// or more levels deep, including the argument list, cannot be encoded.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        let Some(membership) = self.cluster() else { return self.deliver(event, args) };
+        let everybody = |_: &SocketInner| true;
+        let Some(membership) = self.cluster() else { return self.deliver(everybody, event, args) };
         let args = event_args(event, args)?;
         match membership.publish_broadcast(args.clone(), self.selection_for_nodes())? {
-            LocalDelivery::Now => self.deliver(event, &args),
+            LocalDelivery::Now => self.deliver(everybody, event, &args),
             LocalDelivery::ByLog => Ok(()),
         }
     }
 
-    /// Delivers an event to the recipients of this node.
-    pub(crate) fn deliver<T: Serialize + ?Sized>(
-        &self,
-        event: &str,
-        args: &T,
-    ) -> Result<(), EmitError> {
-        self.deliver_to(|_| true, event, args)
-    }
-
     /// Delivers an event to the recipients of this node for which it is due. With a log of this
     /// node, it is due for all of them.
-    pub(crate) fn deliver_to<T: Serialize + ?Sized>(
+    pub(crate) fn deliver<T: Serialize + ?Sized>(
         &self,
         is_due: impl Fn(&SocketInner) -> bool,
         event: &str,

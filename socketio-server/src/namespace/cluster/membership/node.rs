@@ -326,7 +326,7 @@ fn deliver(
                 && !number.is_some_and(|number| recoverable.had_volatile((from, number)))
         })
     };
-    if let Err(error) = broadcast.deliver_to(is_due, args.event(), &args) {
+    if let Err(error) = broadcast.deliver(is_due, args.event(), &args) {
         tracing::debug!(target: "socketio::cluster", %error, "cannot deliver an event");
     }
 }
