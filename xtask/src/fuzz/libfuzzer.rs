@@ -105,6 +105,9 @@ fn max_len(target: &str) -> &'static str {
     let whole = target.starts_with("server_") || target.starts_with("client_");
     match target {
         "transports" => "-max_len=250",
+        "server_websocket" => "-max_len=192",
+        "server_http" | "client_proxy" => "-max_len=384",
+        "client_polling" => "-max_len=512",
         _ if whole => "-max_len=1024",
         "payload_v3" | "payload_v4" => "-max_len=512",
         "cluster_ops" => "-max_len=128",
