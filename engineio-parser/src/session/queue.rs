@@ -72,8 +72,6 @@ impl Queue {
 
     /// Appends a message as a run of its own.
     fn push_run(&mut self, message: OutgoingMessage<'_>) {
-        self.packets += message.count();
-        self.bytes += message.bytes();
         if self.runs.capacity() == 0 {
             // The queue of most sessions never holds more than one run.
             self.runs.reserve_exact(1);
@@ -86,11 +84,18 @@ impl Queue {
         let payload = if self.packs { message.packed_payload(self.is_empty()) } else { None };
         self.runs.push_back(match payload {
             Some(payload) => {
+                self.packets += 1;
+                self.bytes += payload.len();
                 let mut packed = PackedFrames::default();
                 packed.push(payload);
                 Run::Packed(packed)
             }
-            None => Run::Frames(message.into_frames()),
+            None => {
+                let frames = message.into_frames();
+                self.packets += frames.count();
+                self.bytes += frames.bytes();
+                Run::Frames(frames)
+            }
         });
     }
 
