@@ -1,6 +1,6 @@
 //! Small text messages in one buffer.
 
-use std::{cell::Cell, mem};
+use std::{cell::RefCell, mem};
 
 use crate::{
     frame::{Frame, FrameWriter, HEADROOM},
@@ -30,7 +30,7 @@ const RETAINED: usize = 4 * 1024;
 const MAX_SPARE: usize = 1024 * INITIAL;
 
 thread_local! {
-    static SPARE: Cell<SpareBuffers> = const { Cell::new(SpareBuffers::new()) };
+    static SPARE: RefCell<SpareBuffers> = const { RefCell::new(SpareBuffers::new()) };
 }
 
 /// Empty buffers that have memory. The allocator takes longer for as many buffers of this size,
@@ -61,12 +61,6 @@ impl SpareBuffers {
             self.buffers.push(buffer);
             self.bytes = bytes;
         }
-    }
-}
-
-impl Default for SpareBuffers {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -202,7 +196,8 @@ impl PackedFrames {
     pub(crate) fn push(&mut self, payload: &[u8]) {
         if self.bytes.capacity() == 0 {
             // A thread that ends has no spare memory any more.
-            self.bytes = with_spare(SpareBuffers::pop).unwrap_or_default();
+            let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+            self.bytes = spare.unwrap_or_default();
             self.bytes.reserve(INITIAL);
         }
         let mut header = [0; HEADROOM];
@@ -236,21 +231,9 @@ impl Drop for PackedFrames {
     fn drop(&mut self) {
         if self.bytes.capacity() > 0 {
             let bytes = mem::take(&mut self.bytes);
-            with_spare(|spare| spare.push(bytes));
+            let _ = SPARE.try_with(|spare| spare.borrow_mut().push(bytes));
         }
     }
-}
-
-/// Uses the spare buffers of this thread. Returns `None` if the thread is ending.
-#[inline]
-fn with_spare<R>(use_it: impl FnOnce(&mut SpareBuffers) -> R) -> Option<R> {
-    let used = SPARE.try_with(|cell| {
-        let mut spare = cell.take();
-        let result = use_it(&mut spare);
-        cell.set(spare);
-        result
-    });
-    used.ok()
 }
 
 #[cfg(test)]
@@ -297,7 +280,7 @@ mod tests {
         }
         assert_eq!(packed.count(), MAX_COUNT);
         drop(packed);
-        assert_eq!(SPARE.take().bytes, 0, "a large buffer is not kept");
+        assert_eq!(SPARE.replace(SpareBuffers::new()).bytes, 0, "a large buffer is not kept");
     }
 
     #[test]
@@ -306,7 +289,7 @@ mod tests {
         let mut packed: Vec<_> = (0..many).map(|_| PackedFrames::default()).collect();
         packed.iter_mut().for_each(|it| it.push(written("a").payload()));
         drop(packed);
-        let spare = SPARE.take();
+        let spare = SPARE.replace(SpareBuffers::new());
         assert_eq!((spare.buffers.len(), spare.bytes), (many / 2, MAX_SPARE));
     }
 }
