@@ -30,9 +30,6 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The limits of a session's outgoing queue.
     pub max_queued: Queued,
-    /// Whether WebSocket messages may be compressed. If so, frames for many recipients should be
-    /// [shared](engineio_parser::internal::share).
-    pub compresses_messages: bool,
 }
 
 /// Returns the settings of a configuration.
@@ -45,11 +42,20 @@ pub fn settings(config: &EngineConfig) -> Settings {
             packets: config.session.max_queued_packets,
             bytes: config.session.max_queued_bytes,
         },
-        #[cfg(feature = "compression")]
-        compresses_messages: config.per_message_deflate.is_some(),
-        #[cfg(not(feature = "compression"))]
-        compresses_messages: false,
     }
+}
+
+/// Returns whether WebSocket messages may be compressed. If so, frames for many recipients should be
+/// [shared](engineio_parser::internal::share).
+#[cfg_attr(
+    not(feature = "compression"),
+    expect(unused_variables, reason = "nothing is compressed")
+)]
+pub fn compresses_messages(config: &EngineConfig) -> bool {
+    #[cfg(feature = "compression")]
+    return config.per_message_deflate.is_some();
+    #[cfg(not(feature = "compression"))]
+    false
 }
 
 /// Returns a function that reads the statistics of an engine without keeping it alive.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytestring::ByteString;
 use engineio_server::{
     Frames, Unsent,
-    internal::{OutgoingMessage, settings, share},
+    internal::{OutgoingMessage, compresses_messages, share},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_adapter::{
@@ -591,7 +591,7 @@ impl Broadcast {
     fn compressible(&self, frames: Frames) -> Frames {
         match self.selection.flags.compress {
             Some(false) => frames.compress(false),
-            _ if settings(&self.namespace.0.config.engine).compresses_messages => share(frames),
+            _ if compresses_messages(&self.namespace.0.config.engine) => share(frames),
             _ => frames,
         }
     }
