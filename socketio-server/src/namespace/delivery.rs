@@ -1,7 +1,7 @@
-//! How events reach the sockets of a namespace.
+//! How events reach the sockets of a namespace. All senders take this one path.
 //!
-//! A namespace decides when it is made how its events are delivered ([`Delivery`]). `Emitter::emit`
-//! and `Broadcast::deliver` follow it. With connection state recovery, the lock of the [`RecoveryLog`] is held while an event is queued for its
+//! A namespace decides when it is made how its events are delivered ([`Delivery`]). With connection
+//! state recovery, the lock of the [`RecoveryLog`] is held while an event is queued for its
 //! recipients. Only this gives all of the following at once. The events that a client gets are a
 //! subsequence of the log, in the log's order, regardless of which tasks send. When `emit` returns,
 //! the event is queued, so no ack or disconnection overtakes it. And `emit` can report that a queue
@@ -10,10 +10,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    slice,
     sync::Arc,
 };
 
-use engineio_server::{Frames, internal::settings};
+use engineio_server::{
+    Frames,
+    internal::{OutgoingMessage, settings},
+};
 use serde::Serialize;
 use socketio_adapter::{
     event_args,
@@ -25,7 +29,7 @@ use crate::{
     error::{ClusterError, EmitError},
     namespace::{
         Namespace,
-        cluster::Membership,
+        cluster::{LocalDelivery, Membership},
         recovery::{Claim, EngineLog, Lease, RecoveryLog, Resume, ReturningSocket},
     },
     socket::{Socket, inner::SocketInner},
@@ -71,14 +75,44 @@ impl Delivery {
 }
 
 impl Namespace {
-    #[inline]
-    pub(crate) fn delivery(&self) -> &Delivery {
-        &self.0.delivery
-    }
-
     /// Returns the log of the namespace, if sessions can be recovered.
     pub(crate) fn recovery_log(&self) -> Option<&RecoveryLog> {
         self.0.delivery.log()
+    }
+
+    /// Sends an event that requests no ack to one socket.
+    #[inline]
+    pub(crate) fn send_event<T: Serialize + ?Sized>(
+        &self,
+        socket: &Arc<SocketInner>,
+        event: &str,
+        args: &T,
+        compress: bool,
+    ) -> Result<(), EmitError> {
+        let (nsp, parser) = (self.nsp(), self.0.config.parser);
+        let compressible = |frames: Frames| if compress { frames } else { frames.compress(false) };
+        if let Delivery::EngineLog(engine) = &self.0.delivery {
+            self.join_cluster();
+            if engine.publish(socket, event, args, compress)? == LocalDelivery::ByLog {
+                return Ok(());
+            }
+        }
+        match &self.0.delivery {
+            Delivery::LocalLog(log) => {
+                let offset = log.next_offset();
+                let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
+                self.notify_outgoing(slice::from_ref(socket), event, args);
+                log.send(socket, offset, compressible(frames))
+            }
+            Delivery::Direct | Delivery::EngineLog(_) => {
+                parser.send_event(nsp, None, event, args, |message| {
+                    self.notify_outgoing(slice::from_ref(socket), event, args);
+                    let plain =
+                        |message: OutgoingMessage<'_>| message.into_frames().compress(false).into();
+                    socket.send(if compress { message } else { plain(message) })
+                })?
+            }
+        }
     }
 
     /// Calls the recipients' listeners for outgoing events. Costs one load if there are none.

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use crate::{
     client::waiter::Waiter,
     error::{AckError, EmitError},
-    namespace::{cluster::LocalDelivery, delivery::Delivery},
     socket::Socket,
 };
 
@@ -63,35 +62,15 @@ impl<'a> Emitter<'a> {
     /// encoded. A volatile event that was dropped is not an error.
     pub fn emit<T: Serialize + ?Sized>(self, event: &str, args: &T) -> Result<(), EmitError> {
         let (socket, namespace) = (&self.socket.0, &self.socket.0.namespace);
-        let (nsp, parser) = (namespace.nsp(), socket.client.config.parser);
         if self.volatile {
-            let frames = parser.encode_event(nsp, None, event, args)?;
+            let parser = socket.client.config.parser;
+            let frames = parser.encode_event(namespace.nsp(), None, event, args)?;
             self.announce(event, args);
-            if socket.send_volatile(self.compressible(frames))? {
-                self.sent();
-            }
-            return Ok(());
-        }
-        if let Delivery::EngineLog(engine) = namespace.delivery() {
-            namespace.join_cluster();
-            if engine.publish(socket, event, args, self.compress)? == LocalDelivery::ByLog {
-                self.sent();
+            if !socket.send_volatile(self.compressible(frames))? {
                 return Ok(());
             }
-        }
-        if let Delivery::LocalLog(log) = namespace.delivery() {
-            let offset = log.next_offset();
-            let frames = parser.encode_event_at(nsp, event, args, &offset.to_string())?;
-            self.announce(event, args);
-            log.send(socket, offset, self.compressible(frames))?;
         } else {
-            parser.send_event(nsp, None, event, args, |message| {
-                self.announce(event, args);
-                socket.send(match self.compress {
-                    true => message,
-                    false => self.compressible(message.into_frames()).into(),
-                })
-            })??;
+            namespace.send_event(socket, event, args, self.compress)?;
         }
         self.sent();
         Ok(())
